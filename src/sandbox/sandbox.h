@@ -1,0 +1,67 @@
+// NativeSandbox: a plan turned into namespaces, mounts, filters and an init. Made by the supervisor in its single
+// thread; owns the sandbox's init, cgroups, mounts and staging. Its destructor kills everything inside and removes
+// what it made. `start` order: launch() builds everything up to the agent's exec and hands out descriptors; the agent
+// runs only after release().
+#pragma once
+
+#include <memory>
+
+#include "base/pid.h"
+#include "net/transparent.h"
+#include "sandbox/plan.h"
+
+namespace stockade::sandbox {
+
+// What the sandbox hands out once its walls stand.
+struct Handles {
+  std::optional<net::TransparentListeners> listeners;  // plan.network
+  Fd pty_master;                                       // plan.terminal
+  Fd notify;           // plan.notify_sockets: seccomp user notifications (SYNC_WAKE_UP set)
+  Fd socket_diag;      // NETLINK_SOCK_DIAG socket of the sandbox's network namespace (always)
+  pid_t agent = 0;     // the agent's pid as the host sees it
+};
+
+enum class EventKind { exited, init_died, stopped, continued };
+
+class NativeSandbox {
+ public:
+  struct Options {
+    std::string run_id;                 // names the cgroup
+    int stdio[3] = {0, 1, 2};           // given to the agent when there is no terminal
+    std::vector<pid_t> worker_pids;     // inspector, dialer, …: charged to the run's cgroup, not killed with it
+  };
+  static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);
+  NativeSandbox(NativeSandbox&&) noexcept;
+  NativeSandbox& operator=(NativeSandbox&&) noexcept;
+  ~NativeSandbox();
+
+  Handles& handles();
+  // Lets the agent's exec happen. An exec that fails comes back here: 126 or 127 with its reason.
+  Result<void> release();
+
+  int status_fd() const;  // readable when poll_status() has news (init reports the agent's end; init's own end)
+  struct Status {
+    EventKind kind;
+    ExitStatus agent;  // exited
+  };
+  std::optional<Status> poll_status();
+
+  Result<void> signal_agent(int number);  // to the agent's process group
+  Result<void> freeze();
+  Result<void> thaw();
+  // Kills every process inside and waits until the last is reaped.
+  Result<void> kill();
+  Result<uint32_t> process_count() const;
+
+  // Measures what the plan's polled limits need; names the first that is exceeded.
+  std::optional<std::string> exceeded_limit();
+  // The kernel's own verdict about a hard limit (out of memory), if it ended the agent.
+  std::optional<std::string> kernel_limit_event();
+
+ private:
+  class Impl;
+  explicit NativeSandbox(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stockade::sandbox
