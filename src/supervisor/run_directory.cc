@@ -1,0 +1,193 @@
+#include "supervisor/run_directory.h"
+
+#include <dirent.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <memory>
+
+namespace stockade::supervisor {
+
+namespace {
+
+constexpr size_t kRecordLimit = 1 << 20;
+
+std::string variable(const char* name) {
+  const char* value = ::getenv(name);
+  return value && value[0] == '/' ? value : "";
+}
+
+Result<void> make_private_directory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("make {}", path);
+  struct stat found;
+  if (::lstat(path.c_str(), &found) < 0) return fail_errno("look at {}", path);
+  if (!S_ISDIR(found.st_mode) || found.st_uid != ::geteuid())
+    return fail(ErrorKind::unavailable, "{} is not a directory of ours", path);
+  if ((found.st_mode & 077) != 0 && ::chmod(path.c_str(), 0700) < 0) return fail_errno("close {}", path);
+  return {};
+}
+
+// The parents of our own directory belong to the person (~/.local/state, /run/user/UID): made if absent, never changed.
+Result<void> make_parents(const std::string& path) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string parent = path.substr(0, slash);
+    if (::mkdir(parent.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("make {}", parent);
+  }
+  return {};
+}
+
+Result<void> make_root(const std::string& path) {
+  struct stat found;
+  if (::lstat(path.c_str(), &found) != 0) STOCKADE_TRY(make_parents(path));
+  return make_private_directory(path);
+}
+
+bool is_valid_name(const std::string& name) {
+  if (name.size() > 63 || name.empty()) return false;
+  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  if (!plain(name[0])) return false;
+  return std::all_of(name.begin(), name.end(), [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+// 50 random bits in the alphabet of Crockford's base 32: short enough to type, no look-alikes.
+Result<std::string> new_id() {
+  uint8_t random[10];
+  if (::getrandom(random, sizeof(random), 0) != sizeof(random)) return fail_errno("draw a run's id");
+  std::string id;
+  for (uint8_t byte : random) id += "0123456789abcdefghjkmnpqrstvwxyz"[byte % 32];
+  return id;
+}
+
+std::vector<std::string> directory_names(const std::string& path) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(path.c_str()), ::closedir);
+  if (!directory) return names;
+  while (const dirent* entry = ::readdir(directory.get()))
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  return names;
+}
+
+bool lock_is_held(const std::string& runtime_path) {
+  auto lock = open_at(AT_FDCWD, runtime_path + "/lock", O_RDWR | O_NOFOLLOW);
+  return lock && ::flock(lock->get(), LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+std::optional<KnownRun> read_run(const Places& places, const std::string& id) {
+  const std::string state_path = places.state + "/" + id;
+  auto text = read_file(state_path + "/run.json", kRecordLimit);
+  if (!text) return std::nullopt;
+  auto record = parse_run_record(*text);
+  if (!record) return std::nullopt;
+  const std::string runtime_path = places.runtime + "/" + id;
+  return KnownRun{std::move(*record), lock_is_held(runtime_path), state_path, runtime_path + "/control.sock"};
+}
+
+}  // namespace
+
+Places find_places() {
+  std::string state = variable("XDG_STATE_HOME");
+  if (state.empty()) state = variable("HOME") + "/.local/state";
+  state += "/stockade";
+  const std::string runtime = variable("XDG_RUNTIME_DIR");
+  return Places{state, runtime.empty() ? state + "/runtime" : runtime + "/stockade"};
+}
+
+Result<RunDirectory> RunDirectory::create(const Places& places, const std::string& name) {
+  if (!name.empty()) {
+    if (!is_valid_name(name))
+      return fail(ErrorKind::invalid_input, "--name must be lower-case letters, digits, '.', '_' or '-', at most 63");
+    STOCKADE_ASSIGN(auto live, list_runs(places, true));
+    for (const KnownRun& run : live)
+      if (run.running && run.record.name == name)
+        return std::unexpected(Error(ErrorKind::invalid_input, fmt::format("a run named {} is still going", name))
+                                   .hint("choose another --name, or end it: stockade kill " + name));
+  }
+  STOCKADE_TRY(make_root(places.state));
+  STOCKADE_TRY(make_root(places.runtime));
+  RunDirectory run;
+  STOCKADE_ASSIGN(run.id_, new_id());
+  run.state_path_ = places.state + "/" + run.id_;
+  run.runtime_path_ = places.runtime + "/" + run.id_;
+  // A fresh name, so neither may exist: mkdir decides, and follows no link.
+  if (::mkdir(run.state_path_.c_str(), 0700) < 0) return fail_errno("make {}", run.state_path_);
+  if (::mkdir(run.runtime_path_.c_str(), 0700) < 0) return fail_errno("make {}", run.runtime_path_);
+  STOCKADE_ASSIGN(run.lock_,
+                  open_at(AT_FDCWD, run.runtime_path_ + "/lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  if (::flock(run.lock_.get(), LOCK_EX | LOCK_NB) < 0) return fail_errno("lock {}", run.runtime_path_);
+  return run;
+}
+
+Result<void> RunDirectory::write_record(const RunRecord& record, bool running) const {
+  const std::string path = state_path_ + "/run.json";
+  const std::string fresh = path + ".new";
+  STOCKADE_ASSIGN(auto fd, open_at(AT_FDCWD, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  STOCKADE_TRY(write_all(fd.get(), to_json(record, running)));
+  if (::rename(fresh.c_str(), path.c_str()) < 0) return fail_errno("write {}", path);
+  return {};
+}
+
+void RunDirectory::finish() {
+  ::unlink(socket_path().c_str());
+  ::unlink((runtime_path_ + "/lock").c_str());
+  ::rmdir(runtime_path_.c_str());
+  lock_.reset();
+}
+
+Result<std::vector<KnownRun>> list_runs(const Places& places, bool running_only) {
+  std::vector<KnownRun> runs;
+  for (const std::string& id : directory_names(running_only ? places.runtime : places.state))
+    if (auto run = read_run(places, id)) runs.push_back(std::move(*run));
+  std::sort(runs.begin(), runs.end(), [](const KnownRun& a, const KnownRun& b) {
+    return std::tie(a.record.started, a.record.id) < std::tie(b.record.started, b.record.id);
+  });
+  return runs;
+}
+
+Result<KnownRun> find_run(const Places& places, const std::string& id_or_name) {
+  if (id_or_name.find('/') == std::string::npos && !id_or_name.starts_with('.'))
+    if (auto run = read_run(places, id_or_name)) return std::move(*run);
+  STOCKADE_ASSIGN(auto runs, list_runs(places, false));
+  for (auto it = runs.rbegin(); it != runs.rend(); ++it)
+    if (it->record.name == id_or_name) return std::move(*it);
+  return std::unexpected(Error(ErrorKind::invalid_input, fmt::format("there is no run called {}", id_or_name))
+                             .hint("stockade ps --all lists them"));
+}
+
+std::vector<KnownRun> find_dead_runs(const Places& places) {
+  std::vector<KnownRun> dead;
+  for (const std::string& id : directory_names(places.runtime)) {
+    auto run = read_run(places, id);
+    if (run && !run->running) dead.push_back(std::move(*run));
+  }
+  return dead;
+}
+
+Result<Fd> lock_dead_run(const KnownRun& run) {
+  const std::string path = run.socket_path.substr(0, run.socket_path.rfind('/')) + "/lock";
+  STOCKADE_ASSIGN(auto lock, open_at(AT_FDCWD, path, O_RDWR | O_NOFOLLOW));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) < 0) return fail_errno("lock {}", path);
+  return lock;
+}
+
+void remove_runtime_directory(const Places& places, const std::string& id) {
+  const std::string path = places.runtime + "/" + id;
+  ::unlink((path + "/control.sock").c_str());
+  ::unlink((path + "/lock").c_str());
+  ::rmdir(path.c_str());
+}
+
+std::string format_time(WallTime time) {
+  const auto milliseconds = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(milliseconds);
+  tm parts{};
+  const time_t count = std::chrono::system_clock::to_time_t(seconds);
+  ::gmtime_r(&count, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                     parts.tm_hour, parts.tm_min, parts.tm_sec, (milliseconds - seconds).count());
+}
+
+}  // namespace stockade::supervisor
