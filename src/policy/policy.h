@@ -105,6 +105,7 @@ struct Network {
   std::vector<NetworkRule> allow;
   std::vector<NetworkRule> deny;
   std::optional<Endpoint> resolver;  // absent: the host's
+  Location where;                    // of the section; empty when no layer has one
 };
 
 // ---- wall 4: files ---------------------------------------------------------------------------------------------------
@@ -149,6 +150,7 @@ struct Policy {
   Sandbox sandbox;
   Network network;
   std::vector<FileRule> files;
+  Location files_where;
   Limits limits;
   std::vector<Test> tests;
 };

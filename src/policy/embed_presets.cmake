@@ -1,0 +1,16 @@
+# Writes OUT: a C++ table of presets/*.yaml. The first line of a preset names the commands that select it:
+# "# commands: cursor-agent cursor" (or "# commands:" for one that is only named).
+file(GLOB files ${DIR}/*.yaml)
+list(SORT files)
+set(text "// Generated from presets/ by embed_presets.cmake.\n#include \"policy/preset.h\"\n\nnamespace stockade::policy {\nnamespace {\nconstexpr Preset kPresets[] = {\n")
+foreach(path ${files})
+  get_filename_component(name ${path} NAME_WE)
+  file(READ ${path} yaml)
+  if(NOT yaml MATCHES "^# commands:([^\n]*)\n")
+    message(FATAL_ERROR "${path}: the first line must be '# commands: NAME…'")
+  endif()
+  string(STRIP "${CMAKE_MATCH_1}" commands)
+  string(APPEND text "    {\"${name}\", \"${commands}\", R\"yaml(${yaml})yaml\"},\n")
+endforeach()
+string(APPEND text "};\n}  // namespace\n\nstd::span<const Preset> presets() { return kPresets; }\n\n}  // namespace stockade::policy\n")
+file(WRITE ${OUT} "${text}")
