@@ -24,6 +24,9 @@ enum class MountKind {
   directory,     // an empty read-only directory of the root
 };
 
+// A target's missing parents are made by the engine: mode 0755, read-only below the root, the agent's own below a scratch
+// mount. Below a tree of the host nothing is ever made: the compiler has checked that the mount point exists there.
+
 struct Mount {
   MountKind kind = MountKind::bind;
   std::string source;
@@ -34,7 +37,7 @@ struct Mount {
   bool persons_tree = false;  // the person's own files: as root mounted idmapped, owner ↔ the agent's kuid
   bool optional = false;      // absent source: leave it out (the host's system view differs between distributions)
   uint32_t mode = 0755;       // directory, scratch, content
-  std::vector<std::string> hidden;         // paths below target, relative, that are masked (matches of `hide`)
+  std::vector<std::string> hidden;         // paths below target, relative, that are masked: files or directories that exist
   std::vector<std::string> read_only;      // paths below target, relative, made read-only (.git/hooks, .envrc, …)
   std::vector<std::string> sockets;        // host sockets below, relative, that may be connected to
   bool operator==(const Mount&) const = default;
@@ -42,6 +45,17 @@ struct Mount {
 
 // Who holds a limit (design, section 5).
 enum class Strength { hard, polled, refused };
+
+// What this machine can hold, found by the engine's probe; the compiler writes it into each Limit.
+struct LimitSupport {
+  struct Support {
+    Strength strength = Strength::polled;
+    std::string by = "supervisor";
+  };
+  Support memory;
+  Support cpus;
+  Support pids{Strength::hard, "RLIMIT_NPROC of the user namespace"};
+};
 
 struct Limit {
   uint64_t value = 0;
