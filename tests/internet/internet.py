@@ -66,7 +66,7 @@ class Internet:
         _ip("-n", self.inet, "addr", "add", "2a00:20::1/126", "dev", "down0", "nodad")
         _ip("-n", self.host, "link", "set", "up0", "up")
         _ip("-n", self.inet, "link", "set", "down0", "up")
-        _ip("-n", self.inet, "-6", "route", "add", "local", "::/0", "dev", "lo")
+        _ip("-n", self.inet, "-6", "route", "add", "local", "2a00:1450::/32", "dev", "lo")
         _ip("-n", self.host, "route", "add", "default", "via", SERVER_ADDRESS)
         _ip("-n", self.host, "-6", "route", "add", "default", "via", "2a00:20::1")
 
