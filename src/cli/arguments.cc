@@ -1,0 +1,194 @@
+#include "cli/arguments.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace stockade::cli {
+
+namespace {
+
+// Verbs of the design that arrive with a later issue: refused with that reason, never half-done.
+constexpr std::array kLaterVerbs = {"attach", "top",  "approve", "deny",    "approvals", "diff",  "apply", "discard",
+                                    "mcp",    "scan", "console", "exec",    "shell",     "image", "oci",   "model",
+                                    "secrets", "completion"};
+constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
+
+// One verb: registers its options on `app`, and on the command line being that verb stores them into `chosen`.
+template <typename Options>
+CLI::App* add_verb(CLI::App& app, std::optional<Verb>& chosen, const char* name, const char* about,
+                   void (*describe)(CLI::App&, Options&)) {
+  CLI::App* verb = app.add_subcommand(name, about);
+  auto options = std::make_shared<Options>();
+  describe(*verb, *options);
+  // CLI11 calls a verb back after its own sub-verbs.
+  verb->callback([&chosen, options, verb] {
+    if (verb->get_subcommands().empty()) chosen = *options;
+  });
+  return verb;
+}
+
+void add_run(CLI::App& app, std::optional<Verb>& chosen) {
+  CLI::App* verb = add_verb<RunOptions>(
+      app, chosen, "run", "run a command behind the five walls", [](CLI::App& cli, RunOptions& o) {
+        cli.add_option("--policy", o.policy, "policy file; absent: the command's preset, then the default");
+        cli.add_option("--preset", o.preset, "preset instead of the one found by the command's name");
+        cli.add_option("--runtime", o.runtime, "native");
+        cli.add_option("--name", o.name, "a name for ps, kill, why …");
+        cli.add_flag("--quiet", o.quiet, "say nothing on stderr but errors");
+        cli.add_flag("--json", o.json, "what Stockade says on stderr, as JSON lines");
+        cli.add_option("COMMAND", o.command, "the command and its arguments, after --");
+      });
+  verb->prefix_command(false);
+  verb->positionals_at_end();
+}
+
+void add_reading_verbs(CLI::App& app, std::optional<Verb>& chosen) {
+  add_verb<PsOptions>(app, chosen, "ps", "list the runs", [](CLI::App& cli, PsOptions& o) {
+    cli.add_flag("-a,--all", o.all, "ended runs too");
+    cli.add_flag("--json", o.json);
+  });
+  add_verb<ShowOptions>(app, chosen, "show", "one run: state, counters, how it ended",
+                        [](CLI::App& cli, ShowOptions& o) {
+                          cli.add_option("ID", o.run)->required();
+                          cli.add_flag("--json", o.json);
+                        });
+  add_verb<LogsOptions>(app, chosen, "logs", "a run's events, a line each", [](CLI::App& cli, LogsOptions& o) {
+    cli.add_option("ID", o.run)->required();
+    cli.add_flag("-f,--follow", o.follow, "go on until the run ends");
+    cli.add_flag("--json", o.json);
+  });
+  CLI::App* audit = add_verb<AuditOptions>(app, chosen, "audit", "a run's decisions, summed up",
+                                           [](CLI::App& cli, AuditOptions& o) {
+                                             cli.add_option("ID", o.run);
+                                             cli.add_flag("--json", o.json);
+                                           });
+  add_verb<AuditVerifyOptions>(*audit, chosen, "verify", "check the log's chain and signatures",
+                               [](CLI::App& cli, AuditVerifyOptions& o) {
+                                 cli.add_option("ID", o.run)->required();
+                                 cli.add_flag("--json", o.json);
+                               });
+  add_verb<WhyOptions>(app, chosen, "why", "the last refusal, and what would allow it",
+                       [](CLI::App& cli, WhyOptions& o) {
+                         cli.add_option("ID", o.run)->required();
+                         cli.add_option("EVENT", o.event, "an event's number");
+                         cli.add_flag("--json", o.json);
+                       });
+}
+
+void add_control_verbs(CLI::App& app, std::optional<Verb>& chosen) {
+  add_verb<PauseOptions>(app, chosen, "pause", "freeze a run",
+                         [](CLI::App& cli, PauseOptions& o) { cli.add_option("ID", o.run)->required(); });
+  add_verb<ResumeOptions>(app, chosen, "resume", "let a paused run go on",
+                          [](CLI::App& cli, ResumeOptions& o) { cli.add_option("ID", o.run)->required(); });
+  add_verb<KillOptions>(app, chosen, "kill", "end a run, and everything in it", [](CLI::App& cli, KillOptions& o) {
+    auto* id = cli.add_option("ID", o.run);
+    cli.add_flag("--all", o.all, "every run of yours")->excludes(id);
+    cli.add_option("--reason", o.reason, "kept in the log");
+  });
+}
+
+void add_policy_verbs(CLI::App& app, std::optional<Verb>& chosen) {
+  CLI::App* policy = app.add_subcommand("policy", "write, check, explain, test, compare and trust policies");
+  policy->require_subcommand(1);
+  add_verb<PolicyInitOptions>(*policy, chosen, "init", "print a policy to start from",
+                              [](CLI::App& cli, PolicyInitOptions& o) {
+                                cli.add_option("--preset", o.preset);
+                                cli.add_option("-o,--output", o.output, "write this new file instead");
+                              });
+  add_verb<PolicyCheckOptions>(*policy, chosen, "check", "every error and warning of a file",
+                               [](CLI::App& cli, PolicyCheckOptions& o) {
+                                 cli.add_option("FILE", o.file)->required();
+                                 cli.add_flag("--json", o.json);
+                               });
+  add_verb<PolicyExplainOptions>(*policy, chosen, "explain", "what the agent can do, wall by wall",
+                                 [](CLI::App& cli, PolicyExplainOptions& o) {
+                                   auto* file = cli.add_option("FILE", o.file);
+                                   cli.add_option("--preset", o.preset)->excludes(file);
+                                   cli.add_flag("--plan", o.plan, "the sandbox plan, an item a line");
+                                   cli.add_flag("--json", o.json);
+                                 });
+  add_verb<PolicyTestOptions>(*policy, chosen, "test", "run the policy's own tests",
+                              [](CLI::App& cli, PolicyTestOptions& o) {
+                                cli.add_option("FILE", o.file)->required();
+                                cli.add_flag("--json", o.json);
+                              });
+  add_verb<PolicyDiffOptions>(*policy, chosen, "diff", "what B allows that A does not, and the reverse",
+                              [](CLI::App& cli, PolicyDiffOptions& o) {
+                                cli.add_option("A", o.before)->required();
+                                cli.add_option("B", o.after)->required();
+                                cli.add_flag("--json", o.json);
+                              });
+  add_verb<PolicyTrustOptions>(*policy, chosen, "trust", "let a workspace's .stockade.yaml stand in for --policy",
+                               [](CLI::App& cli, PolicyTrustOptions& o) { cli.add_option("FILE", o.file)->required(); });
+}
+
+void add_machine_verbs(CLI::App& app, std::optional<Verb>& chosen) {
+  add_verb<ProxyOptions>(app, chosen, "proxy", "the firewall alone, as an HTTP, CONNECT and SOCKS5 proxy",
+                         [](CLI::App& cli, ProxyOptions& o) {
+                           cli.add_option("--policy", o.policy)->required();
+                           cli.add_option("--listen", o.listen, "ADDRESS:PORT")->required();
+                         });
+  add_verb<ProbeOptions>(app, chosen, "probe", "attack a sandbox from inside, and print what held",
+                         [](CLI::App& cli, ProbeOptions& o) {
+                           cli.add_option("--policy", o.policy);
+                           cli.add_option("--without", o.without, "take a wall away, to see that the probes can fail");
+                           cli.add_flag("--json", o.json);
+                         });
+  add_verb<DoctorOptions>(app, chosen, "doctor", "what this machine can hold, tried for real",
+                          [](CLI::App& cli, DoctorOptions& o) { cli.add_flag("--json", o.json); });
+  add_verb<VersionOptions>(app, chosen, "version", "the version",
+                           [](CLI::App& cli, VersionOptions& o) { cli.add_flag("--json", o.json); });
+}
+
+template <size_t N>
+bool names_one(const std::array<const char*, N>& verbs, std::string_view word) {
+  return std::any_of(verbs.begin(), verbs.end(), [&](const char* verb) { return word == verb; });
+}
+
+// Said before CLI11 sees the words, so that it is refused with its own reason.
+bool refuse_later_verb(int argc, char** argv) {
+  std::string verb;
+  if (argc > 1 && names_one(kLaterVerbs, argv[1])) verb = argv[1];
+  if (argc > 2 && std::string_view(argv[1]) == "policy" && names_one(kLaterPolicyVerbs, argv[2]))
+    verb = fmt::format("policy {}", argv[2]);
+  if (argc > 2 && std::string_view(argv[1]) == "audit" && std::string_view(argv[2]) == "export") verb = "audit export";
+  if (verb.empty()) return false;
+  fmt::print(stderr, "stockade: '{}' is not built yet\nstockade: 'stockade --help' lists what is\n", verb);
+  return true;
+}
+
+}  // namespace
+
+Parsed parse_arguments(int argc, char** argv) {
+  if (refuse_later_verb(argc, argv)) return 125;
+  CLI::App app("Runs any AI agent, unmodified, behind five walls.", "stockade");
+  std::optional<Verb> chosen;
+  app.require_subcommand(1);
+  const bool is_run = argc > 1 && std::string_view(argv[1]) == "run";
+  if (is_run) {
+    add_run(app, chosen);  // the start of every run: describe nothing that it does not need
+  } else {
+    add_run(app, chosen);
+    add_reading_verbs(app, chosen);
+    add_control_verbs(app, chosen);
+    add_policy_verbs(app, chosen);
+    add_machine_verbs(app, chosen);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "stockade: {}\nstockade: 'stockade {}--help' shows the usage\n", error.what(),
+               is_run ? "run " : "");
+    return is_run ? 125 : 2;
+  }
+  return *chosen;
+}
+
+}  // namespace stockade::cli

@@ -1,0 +1,25 @@
+// What Stockade itself says: lines on stderr that begin with "stockade: ", and tables on stdout. Everything that came
+// from a file, a run or an agent is escaped on its way to a terminal; colours appear on a terminal only.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace stockade::cli {
+
+// "stockade: message" and, if there is one, "stockade: hint" below it.
+void print_error(const Error& error);
+void say(std::string_view line);
+
+// The exit status of a verb other than `run` that failed: 2 for what was used wrongly, else 1.
+int exit_status(const Error& error);
+
+bool stdout_is_terminal();
+
+// Columns as wide as their widest cell, two spaces between.
+void print_table(const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace stockade::cli

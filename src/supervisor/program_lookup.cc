@@ -1,0 +1,121 @@
+#include "supervisor/program_lookup.h"
+
+#include <dirent.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <optional>
+
+#include "base/fd.h"
+#include "net/socket_diag.h"
+
+namespace stockade::supervisor {
+
+namespace {
+
+using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+constexpr size_t kProcessLimit = 65536;
+
+// The processes of the sandbox, host numbering: all descendants of init. /proc/PID/task/*/children (proc(5)) needs
+// CONFIG_PROC_CHILDREN, which every distribution's kernel has.
+std::optional<std::vector<pid_t>> processes_below(pid_t init) {
+  std::vector<pid_t> found{init};
+  for (size_t next = 0; next < found.size() && found.size() < kProcessLimit; ++next) {
+    const std::string tasks = fmt::format("/proc/{}/task", found[next]);
+    const Directory directory(::opendir(tasks.c_str()), ::closedir);
+    if (!directory) continue;  // ended meanwhile
+    while (const dirent* task = ::readdir(directory.get())) {
+      if (task->d_name[0] == '.') continue;
+      auto children = read_file(tasks + "/" + task->d_name + "/children", 1 << 20);
+      if (!children) return std::nullopt;
+      const char* at = children->data();
+      const char* const end = at + children->size();
+      for (pid_t pid; at < end;) {
+        const auto [after, error] = std::from_chars(at, end, pid);
+        if (error != std::errc()) break;
+        found.push_back(pid);
+        at = after + 1;
+      }
+    }
+  }
+  found.erase(found.begin());
+  return found;
+}
+
+// False as well where the process can't be looked into.
+bool holds_socket(pid_t pid, const std::string& link) {
+  const Directory directory(::opendir(fmt::format("/proc/{}/fd", pid).c_str()), ::closedir);
+  if (!directory) return false;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    char target[64];
+    const ssize_t size = ::readlinkat(::dirfd(directory.get()), entry->d_name, target, sizeof(target));
+    if (size > 0 && link == std::string_view(target, static_cast<size_t>(size))) return true;
+  }
+  return false;
+}
+
+std::optional<Executable> executable_of(pid_t pid) {
+  struct stat found;
+  if (::stat(fmt::format("/proc/{}/exe", pid).c_str(), &found) < 0) return std::nullopt;
+  return Executable{found.st_dev, found.st_ino};
+}
+
+std::vector<std::string> candidates(const std::string& program, const std::string& path) {
+  if (program.starts_with('/')) return {program};
+  std::vector<std::string> paths;
+  for (size_t start = 0; start <= path.size();) {
+    const size_t end = std::min(path.find(':', start), path.size());
+    if (end > start) paths.push_back(path.substr(start, end - start) + "/" + program);
+    start = end + 1;
+  }
+  return paths;
+}
+
+}  // namespace
+
+std::vector<Executable> ProgramLookup::resolve(const std::vector<std::string>& programs) const {
+  std::vector<Executable> found;
+  auto root = open_at(AT_FDCWD, fmt::format("/proc/{}/root", init_), O_PATH | O_DIRECTORY);
+  if (!root) return found;
+  for (const std::string& program : programs) {
+    for (const std::string& path : candidates(program, path_)) {
+      open_how how{};
+      how.flags = O_PATH | O_CLOEXEC;
+      how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+      const Fd file(static_cast<int>(::syscall(SYS_openat2, root->get(), path.c_str(), &how, sizeof(how))));
+      struct stat status;
+      if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) continue;
+      found.push_back(Executable{status.st_dev, status.st_ino});
+      break;
+    }
+  }
+  return found;
+}
+
+Result<bool> ProgramLookup::is_made_by(const Endpoint& local, const Endpoint& remote,
+                                       const std::vector<std::string>& programs) {
+  STOCKADE_ASSIGN(auto owner, net::find_inet_socket(socket_diag_, true, local, remote));
+  if (!owner || owner->inode == 0) return false;
+  auto processes = processes_below(init_);
+  if (!processes) return fail(ErrorKind::unavailable, "the sandbox's processes can't be listed");
+  const std::string link = fmt::format("socket:[{}]", owner->inode);
+  const std::vector<Executable> allowed = resolve(programs);
+  // The last one that connected is likely the next.
+  if (const auto last = std::find(processes->begin(), processes->end(), last_); last != processes->end())
+    std::iter_swap(processes->begin(), last);
+  for (const pid_t pid : *processes) {
+    if (!holds_socket(pid, link)) continue;
+    const auto executable = executable_of(pid);
+    if (!executable || std::find(allowed.begin(), allowed.end(), *executable) == allowed.end()) continue;
+    last_ = pid;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace stockade::supervisor
