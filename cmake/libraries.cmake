@@ -15,3 +15,11 @@ target_link_libraries(archive_crypto INTERFACE ${CMAKE_DL_LIBS} Threads::Threads
 
 # Debian ships fmt's headers and shared object only: compile its one source file ourselves.
 add_library(archive_fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cc)
+
+# llhttp comes as C sources in node-llhttp; its generated state machine is not ours to warn about.
+find_path(LLHTTP_SOURCES llhttp/llhttp.c PATHS /usr/share REQUIRED)
+find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp REQUIRED)
+add_library(llhttp STATIC ${LLHTTP_SOURCES}/llhttp/api.c ${LLHTTP_SOURCES}/llhttp/http.c
+                          ${LLHTTP_SOURCES}/llhttp/llhttp.c)
+target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
+target_compile_options(llhttp PRIVATE -w)
