@@ -130,6 +130,11 @@ Result<void> Loop::run() {
 
 void Loop::SleepAwaiter::await_suspend(std::coroutine_handle<> coroutine) { loop_.arm(waiter_, coroutine, until_); }
 
+void Loop::YieldAwaiter::await_suspend(std::coroutine_handle<> coroutine) {
+  loop_.arm(waiter_, coroutine, kNever);
+  loop_.wake(waiter_, Wake::ready);
+}
+
 Result<AsyncFd> AsyncFd::adopt(Loop& loop, Fd fd) {
   STOCKADE_TRY(set_nonblocking(fd.get()));
   AsyncFd async;

@@ -87,6 +87,20 @@ class Loop {
   SleepAwaiter sleep_until(TimePoint until) { return {*this, until}; }
   SleepAwaiter sleep(Duration duration) { return {*this, now() + duration}; }
 
+  // Lets everything else that is ready run first.
+  class YieldAwaiter {
+   public:
+    explicit YieldAwaiter(Loop& loop) : loop_(loop) {}
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> coroutine);
+    void await_resume() const {}
+
+   private:
+    Loop& loop_;
+    Waiter waiter_;
+  };
+  YieldAwaiter yield() { return YieldAwaiter(*this); }
+
  private:
   friend class Waiter;
   friend class AsyncFd;
