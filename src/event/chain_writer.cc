@@ -101,14 +101,11 @@ Result<void> ChainWriter::write_line(std::string_view line) {
 
 void ChainWriter::release_reserve() {
   reserve_ = 0;
-  if (reserve_file_) {
-    ::unlinkat(directory_, kReserveName, 0);
-    reserve_file_.reset();
-    reserve_file_size_ = 0;
-  } else if (allocated_ > size_ && ::ftruncate(file_.get(), static_cast<off_t>(size_)) == 0) {
-    // Truncating to the same size gives back blocks past the end. Failing only leaves the file larger on disk.
-    allocated_ = size_;
-  }
+  reserve_file_.reset();
+  ::unlinkat(directory_, kReserveName, 0);
+  // Truncating to the same size gives back the blocks past the end (ext4, xfs, tmpfs). Where it fails the file only
+  // takes more space than it shows.
+  if (::ftruncate(file_.get(), static_cast<off_t>(size_)) == 0) allocated_ = size_;
 }
 
 }  // namespace stockade::event
