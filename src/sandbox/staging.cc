@@ -24,7 +24,7 @@ class Publisher {
   Result<void> publish_entry(int from, int to, const std::string& name, const std::string& path, int depth);
   Result<void> publish_subdirectory(int from, int to, const std::string& name, const std::string& path, mode_t mode,
                                     int depth);
-  Result<void> publish_file(int from, int to, const std::string& name, const std::string& path);
+  Result<void> publish_file(int from, int to, const std::string& name, const std::string& path, mode_t mode);
   void keep(const std::string& path, std::string reason);
 
   Published published_;
@@ -92,7 +92,8 @@ void Publisher::keep(const std::string& path, std::string reason) {
   if (published_.kept.size() < kPublishedNames) published_.kept.push_back(KeptAside{path, std::move(reason)});
 }
 
-Result<void> Publisher::publish_file(int from, int to, const std::string& name, const std::string& path) {
+Result<void> Publisher::publish_file(int from, int to, const std::string& name, const std::string& path,
+                                     mode_t mode) {
   STOCKADE_ASSIGN(auto source, open_at(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   struct stat found;
   if (::fstat(source.get(), &found) < 0) return fail_errno("look at {}", path);
@@ -100,6 +101,7 @@ Result<void> Publisher::publish_file(int from, int to, const std::string& name, 
     keep(path, "not a regular file");
     return {};
   }
+  found.st_mode = S_IFREG | (mode & 0777);
   STOCKADE_ASSIGN(const bool moved, move_file(source.get(), from, to, name, found));
   if (!moved) {
     keep(path, "the name is taken");
@@ -123,9 +125,9 @@ Result<void> Publisher::publish_subdirectory(int from, int to, const std::string
     keep(path, "the name is taken");
     return {};
   }
-  if (made) STOCKADE_TRY(settle_attributes(inner->get(), to, mode));
   STOCKADE_ASSIGN(auto source, open_at(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   STOCKADE_TRY(publish_directory(source.get(), inner->get(), path + "/", depth + 1));
+  if (made) STOCKADE_TRY(settle_attributes(inner->get(), to, mode));  // last: the mode may close it to us
   ::unlinkat(from, name.c_str(), AT_REMOVEDIR);  // stays where something was kept aside in it
   return {};
 }
@@ -133,8 +135,13 @@ Result<void> Publisher::publish_subdirectory(int from, int to, const std::string
 Result<void> Publisher::publish_entry(int from, int to, const std::string& name, const std::string& path, int depth) {
   struct stat found;
   if (::fstatat(from, name.c_str(), &found, AT_SYMLINK_NOFOLLOW) < 0) return fail_errno("look at {}", path);
+  // What its maker closed to itself is opened again; nobody else is left who could exchange the name meanwhile.
+  const mode_t needed = S_ISDIR(found.st_mode) ? 0700 : 0400;
+  if (!S_ISLNK(found.st_mode) && (found.st_mode & needed) != needed &&
+      ::fchmodat(from, name.c_str(), (found.st_mode & 0777) | needed, 0) < 0)
+    return fail_errno("open {} for publishing", path);
   if (S_ISDIR(found.st_mode)) return publish_subdirectory(from, to, name, path, found.st_mode, depth);
-  if (S_ISREG(found.st_mode)) return publish_file(from, to, name, path);
+  if (S_ISREG(found.st_mode)) return publish_file(from, to, name, path, found.st_mode);
   keep(path, S_ISLNK(found.st_mode) ? "a symbolic link" : "not a regular file");
   return {};
 }

@@ -80,6 +80,18 @@ TEST_F(StagingTest, DropsSetIdBits) {
   EXPECT_EQ(found.st_mode & 07777, 0755u);
 }
 
+TEST_F(StagingTest, PublishesWhatItsMakerClosed) {
+  fs::create_directories(staging / "closed");
+  write(staging / "closed/file", "x");
+  ::chmod((staging / "closed/file").c_str(), 0);
+  ::chmod((staging / "closed").c_str(), 0);
+  EXPECT_EQ(publish_staging(staging, target).value().file_count, 1u);
+  struct stat found;
+  ASSERT_EQ(::stat((target / "closed").c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777, 0u);
+  ::chmod((target / "closed").c_str(), 0700);
+}
+
 TEST_F(StagingTest, CopiesWhatHasSeveralNames) {
   write(staging / "one", "x");
   fs::create_hard_link(staging / "one", staging / "two");
