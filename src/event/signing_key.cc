@@ -157,6 +157,10 @@ Result<SigningKey> SigningKey::open_or_create(int user_directory) {
   }
   if (!file) return std::unexpected(std::move(file).error().context("open the signing key"));
   key.file_ = std::move(*file);
+  {
+    Secret form;
+    STOCKADE_TRY(read_pem(key.file_.get(), kPrivateName, "PRIVATE", kPrivatePrefix, form.bytes.data()));
+  }
   auto known = load_public_key(user_directory);
   if (!known && known.error().error_number() == ENOENT) {
     STOCKADE_TRY(create_public(user_directory, key.file_.get()));
