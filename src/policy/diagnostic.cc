@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/printable.h"
+
 namespace stockade::policy {
 
 std::string Location::to_string() const {
@@ -23,19 +25,10 @@ std::string render(const Diagnostics& diagnostics) {
 }
 
 std::string quoted(std::string_view text, size_t limit) {
-  std::string out = "\"";
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (i == limit) {
-      out += "…";
-      break;
-    }
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\')
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += text[i];
-  }
-  return out + "\"";
+  const bool cut = text.size() > limit;
+  size_t end = cut ? limit : text.size();
+  while (cut && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("\"{}{}\"", escape_for_terminal(text.substr(0, end)), cut ? "…" : "");
 }
 
 std::string join_words(const std::vector<std::string>& words, std::string_view last) {

@@ -21,7 +21,7 @@ struct Diagnostic {
 using Diagnostics = std::vector<Diagnostic>;
 
 std::string render(const Diagnostics& diagnostics);  // one a line
-// Text that came from a file or an agent, safe for a terminal and cut: non-printable bytes become \xNN.
+// Text that came from a file or an agent: in quotes, safe for a terminal, cut.
 std::string quoted(std::string_view text, size_t limit = 60);
 // "a", "a and b", "a, b and c".
 std::string join_words(const std::vector<std::string>& words, std::string_view last = "and");

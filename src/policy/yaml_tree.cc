@@ -6,31 +6,11 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/printable.h"
+
 namespace stockade::policy {
 
 namespace {
-
-// Decodes one code point at `at`; 0 length means invalid UTF-8 (overlong forms, surrogates, beyond U+10FFFF).
-struct CodePoint {
-  uint32_t value = 0;
-  size_t length = 0;
-};
-
-CodePoint decode(std::string_view bytes, size_t at) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  const unsigned char first = byte(at);
-  if (first < 0x80) return {first, 1};
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || at + length > bytes.size()) return {};
-  uint32_t value = first & (0x7f >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) return {};
-    value = value << 6 | (byte(at + i) & 0x3f);
-  }
-  const uint32_t least = length == 2 ? 0x80 : length == 3 ? 0x800 : 0x10000;
-  if (value < least || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return {};
-  return {value, length};
-}
 
 // Characters that are valid UTF-8 and still have no place in a policy.
 const char* refused_character(uint32_t c) {
@@ -39,7 +19,7 @@ const char* refused_character(uint32_t c) {
   if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return "a control character";
   if (c == 0x2028 || c == 0x2029) return "a Unicode line separator";
   if ((c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f || c == 0x61c)
-    return "a bidirectional control character";
+    return "a bidirectional control character";  // the text would read differently than it is
   if ((c >= 0x200b && c <= 0x200d) || (c >= 0x2060 && c <= 0x2064) || c == 0xfeff || c == 0xad || c == 0x180e ||
       (c >= 0xe0000 && c <= 0xe007f))
     return "an invisible character";
@@ -53,7 +33,7 @@ class Scan {
   Diagnostics run() {
     size_t at = 0;
     while (at < bytes_.size() && errors_.size() < kDiagnosticLimit) {
-      const CodePoint c = decode(bytes_, at);
+      const CodePoint c = decode_utf8(bytes_.substr(at));
       if (c.length == 0) {
         add("not valid UTF-8", "save the file as UTF-8");
         return std::move(errors_);
