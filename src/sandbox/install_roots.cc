@@ -1,0 +1,327 @@
+#include "sandbox/install_roots.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "sandbox/credential_names.h"
+
+namespace stockade::sandbox {
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr size_t kLinksOfOneDirectory = 256;
+constexpr size_t kPathEntries = 128;
+
+constexpr std::array kSystemTrees = {"/usr"sv, "/bin"sv, "/sbin"sv, "/lib"sv, "/lib32"sv, "/lib64"sv, "/libx32"sv};
+// Places that hold state, sockets or devices, never installations.
+constexpr std::array kNeverShown = {"/proc"sv, "/sys"sv, "/dev"sv, "/run"sv, "/var"sv, "/etc"sv, "/boot"sv, "/lost+found"sv};
+
+// Directories below the home that are installations as a whole.
+constexpr std::array kHomeInstallations = {
+    ".asdf"sv,       ".bun"sv,       ".deno"sv,       ".dotnet"sv,    ".foundry"sv,   ".ghcup"sv,      ".jenv"sv,
+    ".juliaup"sv,    ".linuxbrew"sv, ".nimble"sv,     ".nodenv"sv,    ".opencode"sv,  ".phpenv"sv,     ".proto"sv,
+    ".pyenv"sv,      ".rbenv"sv,     ".rye"sv,        ".volta"sv,     "anaconda3"sv,  "mambaforge"sv,  "miniconda3"sv,
+    "miniforge3"sv,  ".tfenv"sv,     ".goenv"sv,      ".rvm"sv,       ".nodebrew"sv,  ".npm-packages"sv,
+    ".local/share/mise"sv, ".local/share/pnpm"sv, ".local/share/rtx"sv, ".local/share/aquaproj-aqua"sv,
+};
+// Below these, each entry so many levels deeper is an installation of its own.
+struct Versioned {
+  std::string_view directory;
+  int depth;
+};
+constexpr std::array kHomeVersions = {
+    Versioned{".nvm/versions/node", 1},   Versioned{".sdkman/candidates", 2},    Versioned{".local/share/fnm/node-versions", 1},
+    Versioned{".fnm/node-versions", 1},   Versioned{".rustup/toolchains", 1},    Versioned{".local/share/pipx/venvs", 1},
+    Versioned{".local/pipx/venvs", 1},    Versioned{".local/share/uv/python", 1}, Versioned{".local/share/uv/tools", 1},
+    Versioned{".local/share/claude", 1},  Versioned{".local/share/cursor-agent", 1}, Versioned{"sdk", 1},
+    Versioned{".jdks", 1},                Versioned{".local/opt", 1},
+};
+// A prefix's own marks, beside its `bin`.
+constexpr std::array kPrefixMarks = {"pyvenv.cfg"sv, "conda-meta"sv, "lib"sv, "lib64"sv, "libexec"sv};
+
+// The first `depth` components of `path` below `base`; empty where there are fewer.
+std::string component_below(std::string_view path, std::string_view base, int depth) {
+  const auto rest = relative_to(path, base);
+  if (!rest || rest->empty()) return {};
+  size_t end = 0;
+  for (int i = 0; i < depth; ++i) {
+    if (end >= rest->size()) return {};
+    end = std::min(rest->find('/', end + (i > 0)), rest->size());
+  }
+  return join(base, rest->substr(0, end));
+}
+
+bool is_bin_directory(std::string_view path) {
+  const std::string_view name = base_name(path);
+  return name == "bin" || name == "sbin" || name == "shims";
+}
+
+bool exists(const HostTree& tree, const std::string& path) { return tree.link_status(path).has_value(); }
+
+// The parts of ~/.local and ~/.cargo that programs need; credentials and state lie beside them.
+void add_existing(const HostTree& tree, const std::string& base, std::initializer_list<std::string_view> names,
+                  std::vector<std::string>& roots) {
+  for (const std::string_view name : names) {
+    const auto found = tree.locate(join(base, name));
+    if (found) roots.push_back(found->path);
+  }
+}
+
+std::optional<std::vector<std::string>> known_home_layout(const HostTree& tree, const std::string& home,
+                                                          const std::string& path) {
+  std::vector<std::string> roots;
+  const auto below = relative_to(path, home);
+  if (!below) return std::nullopt;
+  if (is_at_or_below(*below, ".cargo/bin")) {
+    // cargo and rustc are one launcher, which finds its toolchain by settings.toml.
+    roots.push_back(join(home, ".cargo/bin"));
+    add_existing(tree, home, {".rustup/toolchains", ".rustup/settings.toml"}, roots);
+    return roots;
+  }
+  if (is_at_or_below(*below, ".local/bin")) {
+    roots.push_back(join(home, ".local/bin"));
+    add_existing(tree, home, {".local/lib"}, roots);
+    return roots;
+  }
+  for (const std::string_view name : kHomeInstallations) {
+    if (is_at_or_below(*below, name)) return std::vector{join(home, name)};
+  }
+  for (const Versioned& versions : kHomeVersions) {
+    const std::string root = component_below(path, join(home, versions.directory), versions.depth);
+    if (!root.empty()) return std::vector{root};
+  }
+  return std::nullopt;
+}
+
+std::optional<std::vector<std::string>> known_layout(const HostTree& tree, const Surroundings& surroundings,
+                                                     const std::string& path) {
+  if (is_at_or_below(path, "/nix/store")) return std::vector{std::string("/nix/store")};
+  if (is_at_or_below(path, "/gnu/store")) return std::vector{std::string("/gnu/store")};
+  if (is_at_or_below(path, "/home/linuxbrew/.linuxbrew")) return std::vector{std::string("/home/linuxbrew/.linuxbrew")};
+  if (const std::string package = component_below(path, "/opt", 1); !package.empty()) return std::vector{package};
+  return known_home_layout(tree, surroundings.real_home, path);
+}
+
+// node_modules is one installation: packages find each other, and the platform's binary, beside themselves.
+std::string node_modules_of(const std::string& path) {
+  const size_t at = path.find("/node_modules/");
+  return at == std::string::npos ? std::string() : path.substr(0, at + sizeof("/node_modules") - 1);
+}
+
+// A virtual environment or prefix around `bin`, by its marks. A repository with a `lib` is somebody's project.
+std::string prefix_around(const HostTree& tree, const std::string& bin) {
+  if (!is_bin_directory(bin)) return {};
+  const std::string prefix = parent_of(bin);
+  if (prefix == "/" || parent_of(prefix) == "/") return {};
+  const bool environment = exists(tree, join(prefix, kPrefixMarks[0])) || exists(tree, join(prefix, kPrefixMarks[1]));
+  if (environment) return prefix;
+  if (exists(tree, join(prefix, ".git"))) return {};
+  for (size_t i = 2; i < kPrefixMarks.size(); ++i) {
+    if (exists(tree, join(prefix, kPrefixMarks[i]))) return prefix;
+  }
+  return {};
+}
+
+// Would showing this directory show the home, the system's state, or our own?
+std::string why_never_shown(const Surroundings& surroundings, const std::string& path) {
+  for (const std::string_view place : kNeverShown) {
+    if (is_at_or_below(path, place)) return fmt::format("nothing below {} is shown", place);
+  }
+  const std::string& home = surroundings.real_home;
+  if (is_at_or_below(home, path)) return "it is the home, or holds it";
+  if (!surroundings.account_home.empty() && is_at_or_below(surroundings.account_home, path)) {
+    return "it is the home, or holds it";
+  }
+  for (const std::string* own : {&surroundings.state_dir, &surroundings.runtime_dir, &surroundings.config_dir}) {
+    if (!own->empty() && (is_at_or_below(*own, path) || is_at_or_below(path, *own))) return "it holds Stockade's own state";
+  }
+  return {};
+}
+
+}  // namespace
+
+bool is_system_path(std::string_view real_path) {
+  return std::ranges::any_of(kSystemTrees, [&](std::string_view tree) { return is_at_or_below(real_path, tree); });
+}
+
+std::vector<std::string> roots_of_directory(const HostTree& tree, const Surroundings& surroundings,
+                                            const std::string& directory) {
+  if (is_system_path(directory) || !why_never_shown(surroundings, directory).empty()) return {};
+  if (auto known = known_layout(tree, surroundings, directory)) return std::move(*known);
+  if (std::string prefix = prefix_around(tree, directory);
+      !prefix.empty() && why_never_shown(surroundings, prefix).empty()) {
+    return {std::move(prefix)};
+  }
+  return {directory};
+}
+
+std::vector<std::string> roots_of_program(const HostTree& tree, const Surroundings& surroundings,
+                                          const std::string& program, bool anywhere) {
+  if (is_system_path(program) || !why_never_shown(surroundings, program).empty()) return {};
+  if (auto known = known_layout(tree, surroundings, program)) return std::move(*known);
+  const std::string directory = parent_of(program);
+  if (std::string prefix = prefix_around(tree, directory);
+      !prefix.empty() && why_never_shown(surroundings, prefix).empty()) {
+    return {std::move(prefix)};
+  }
+  if (std::string modules = node_modules_of(program); !modules.empty()) return {std::move(modules)};
+  if (anywhere) return {program};
+  return {};
+}
+
+std::optional<Interpreter> interpreter_of(const HostTree& tree, const std::string& program) {
+  const auto head = tree.read_head(program, 256);
+  if (!head || !head->starts_with("#!")) return std::nullopt;
+  std::string_view line = std::string_view(*head).substr(2, head->find('\n') == std::string::npos ? std::string::npos : head->find('\n') - 2);
+  std::vector<std::string> words;
+  while (!line.empty()) {
+    const size_t start = line.find_first_not_of(" \t\r");
+    if (start == std::string_view::npos) break;
+    const size_t end = std::min(line.find_first_of(" \t\r", start), line.size());
+    words.emplace_back(line.substr(start, end - start));
+    line.remove_prefix(end);
+  }
+  if (words.empty() || !words[0].starts_with('/')) return std::nullopt;
+  Interpreter found{.path = words[0], .searched = {}};
+  if (base_name(words[0]) == "env") {
+    for (size_t i = 1; i < words.size() && found.searched.empty(); ++i) {
+      // env -S splits, and NAME=value sets: the first plain word is the program.
+      if (!words[i].starts_with('-') && words[i].find('=') == std::string::npos) found.searched = words[i];
+    }
+  }
+  return found;
+}
+
+InstallRoots::InstallRoots(const HostTree& tree, const Surroundings& surroundings)
+    : tree_(tree), surroundings_(surroundings) {}
+
+void InstallRoots::add_root(std::string real_path) {
+  for (const std::string& root : roots_) {
+    if (is_at_or_below(real_path, root)) return;
+  }
+  std::erase_if(roots_, [&](const std::string& root) { return is_at_or_below(root, real_path); });
+  roots_.push_back(std::move(real_path));
+}
+
+// The links of a directory on PATH that lead into installations elsewhere (~/.local/bin: pipx, claude, uv).
+void InstallRoots::add_links_of(const std::string& directory) {
+  std::vector<std::string> links;
+  (void)tree_.list(directory, [&](const HostTree::Entry& entry) {
+    if (entry.type == DT_LNK) links.emplace_back(entry.name);
+    return links.size() < kLinksOfOneDirectory;
+  });
+  if (links.size() == kLinksOfOneDirectory) {
+    notes_.push_back(fmt::format("{} has more than {} links: where the others lead is not shown", directory, links.size()));
+  }
+  for (const std::string& name : links) {
+    const auto target = tree_.locate(join(directory, name));
+    if (target && target->is_file() && !covers(target->path)) add_program(target->path, true);
+  }
+}
+
+void InstallRoots::add_path_entries(PathRoots show, const std::function<bool(const std::string&)>& visible) {
+  std::string_view rest = surroundings_.variable("PATH");
+  if (rest.empty()) rest = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  const auto push_once = [](std::vector<std::string>& list, std::string value) {
+    if (std::ranges::find(list, value) == list.end()) list.push_back(std::move(value));
+  };
+  for (size_t count = 0; !rest.empty(); ++count) {
+    const size_t end = std::min(rest.find(':'), rest.size());
+    const std::string entry(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (count == kPathEntries) {
+      notes_.push_back(fmt::format("PATH has more than {} entries: the others are left out", kPathEntries));
+      break;
+    }
+    // An empty or relative entry means the current directory: a program planted there would be found first.
+    if (!entry.starts_with('/')) continue;
+    const std::string spelled = normalized(entry);
+    if (is_system_path(spelled)) {
+      push_once(path_, spelled);
+      push_once(search_, spelled);
+      continue;
+    }
+    const auto found = tree_.locate(entry);
+    if (!found || !found->is_directory()) continue;
+    if (is_system_path(found->path)) {
+      push_once(path_, found->path);
+      push_once(search_, found->path);
+      continue;
+    }
+    if (visible(found->path)) {
+      push_once(path_, inside(found->path));
+      push_once(search_, found->path);
+      continue;
+    }
+    if (const std::string why = why_never_shown(surroundings_, found->path); !why.empty()) {
+      notes_.push_back(fmt::format("PATH entry {} is not shown: {}", entry, why));
+      continue;
+    }
+    if ((found->status.st_mode & S_IWOTH) != 0) {
+      notes_.push_back(fmt::format("PATH entry {} is not shown: anyone may write to it", entry));
+      continue;
+    }
+    push_once(path_, inside(found->path));
+    push_once(search_, found->path);
+    if (show == PathRoots::none) continue;
+    add_directory(found->path);
+    if (is_at_or_below(found->path, surroundings_.real_home)) add_links_of(found->path);
+  }
+}
+
+void InstallRoots::add_program(const std::string& real_path, bool anywhere) {
+  for (std::string& root : roots_of_program(tree_, surroundings_, real_path, anywhere)) add_root(std::move(root));
+  if (covers(real_path) && !is_system_path(real_path)) add_interpreter(real_path);
+}
+
+void InstallRoots::add_directory(const std::string& real_path) {
+  for (std::string& root : roots_of_directory(tree_, surroundings_, real_path)) add_root(std::move(root));
+}
+
+// A script's interpreter may be in yet another installation: a virtual environment's python, and the one it links to.
+void InstallRoots::add_interpreter(const std::string& real_path) {
+  const auto interpreter = interpreter_of(tree_, real_path);
+  if (!interpreter) return;
+  if (!is_system_path(interpreter->path)) {
+    const auto directory = tree_.locate(parent_of(interpreter->path));
+    if (directory && !covers(directory->path)) add_directory(directory->path);
+  }
+  const auto found = tree_.locate(interpreter->path);
+  if (!found || !found->is_file() || covers(found->path)) return;
+  for (std::string& root : roots_of_program(tree_, surroundings_, found->path, true)) add_root(std::move(root));
+}
+
+bool InstallRoots::covers(std::string_view real_path) const {
+  if (is_system_path(real_path)) return true;
+  return std::ranges::any_of(roots_, [&](const std::string& root) { return is_at_or_below(real_path, root); });
+}
+
+std::string InstallRoots::inside(const std::string& real_path) const {
+  const auto below = relative_to(real_path, surroundings_.real_home);
+  return below ? join(surroundings_.home, *below) : real_path;
+}
+
+std::vector<Mount> InstallRoots::mounts() const {
+  std::vector<Mount> mounts;
+  for (const std::string& root : roots_) {
+    const auto status = tree_.status(root);
+    if (!status) continue;
+    const bool store = root == "/nix/store" || root == "/gnu/store";  // the system's own: no sockets, no credentials
+    Mount mount{.kind = S_ISDIR(status->st_mode) && !store ? MountKind::overlay_read : MountKind::bind,
+                .source = root,
+                .target = inside(root)};
+    // As root the agent is somebody else: what only the owner may read needs the owner's mapping.
+    const bool closed = (status->st_mode & 0005) != 0005 || is_at_or_below(root, surroundings_.real_home);
+    mount.persons_tree = status->st_uid == surroundings_.uid && closed && !store;
+    if (S_ISDIR(status->st_mode) && !store) mount.hidden = credentials_below(tree_, root);
+    mounts.push_back(std::move(mount));
+  }
+  std::ranges::sort(mounts, {}, &Mount::target);
+  return mounts;
+}
+
+}  // namespace stockade::sandbox
