@@ -27,7 +27,7 @@ class ChainWriter {
 
   // From now on keeps `bytes` ahead of the end.
   Result<void> reserve(uint64_t bytes);
-  // Gives back what was reserved and not used, by this writer or a dead one.
+  // Gives back what was reserved and not used, but for a few blocks.
   void release_reserve();
 
   uint64_t next_seq() const { return next_seq_; }

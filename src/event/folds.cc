@@ -132,7 +132,7 @@ FoldTable::Place FoldTable::count(const Event& event, WallTime now) {
     if (const auto found = entries_.find(key_of(event, scope)); found != entries_.end()) {
       FoldSlot& slot = slots_[found->second.slot];
       slot.last_time = now.time_since_epoch().count();
-      store(slot.total, slot.total + 1);
+      store(slot.total, slot.total + event.count);
       found->second.used_since = true;
       place.slot = found->second.slot;
       place.counted = true;

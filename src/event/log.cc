@@ -9,7 +9,7 @@
 namespace stockade::event {
 namespace {
 
-constexpr uint64_t kClosingReserve = 32 * 1024;  // end or unclean_end, each at most kLineLimit
+constexpr uint64_t kClosingReserve = 12 * 1024;  // end or unclean_end: evidence is at most 12 × 566 bytes
 constexpr uint64_t kFoldedReserve = 1536;        // the longest `folded` record
 // Forgetting idle folds lets at most this many new refusals into the log each interval, however they vary.
 constexpr uint32_t kForgetPerInterval = 32;
@@ -92,7 +92,7 @@ Result<AuditLog::Recorded> AuditLog::record(Event event) {
   if (finished_) return fail(ErrorKind::internal, "an event after the end of the audit log");
   if (is_reserved_kind(event.kind) || event.kind.empty())
     return fail(ErrorKind::internal, "an event of the log's own kind '{}'", event.kind);
-  event.count = 1;
+  if (event.count == 0) return fail(ErrorKind::internal, "an event that counts nothing");
   event.signature.reset();
   Recorded recorded;
   if (event.decision == Decision::deny) {
@@ -101,7 +101,7 @@ Result<AuditLog::Recorded> AuditLog::record(Event event) {
     STOCKADE_TRY(append(event));
     recorded.seq = event.seq;
   }
-  ++recorded_;
+  recorded_ += event.count;
   if (unsigned_ >= options_.checkpoint_events) STOCKADE_TRY(checkpoint());
   return recorded;
 }
@@ -140,6 +140,12 @@ Result<void> AuditLog::flush_folds() {
     last_forget_ = now;
     folds_.forget_idle(kForgetPerInterval);
   }
+  return {};
+}
+
+Result<void> AuditLog::prepare_signing() {
+  auto signature = key_.sign(signed_message(writer_.head()));
+  if (!signature) return std::unexpected(std::move(signature).error());
   return {};
 }
 

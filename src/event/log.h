@@ -4,7 +4,7 @@
 // before): only then may the decision take effect. Both survive a kill -9 of any process; a power failure may cost the
 // last seconds, as nothing is fsynced. An error means that the event is not in the log: the caller ends the run with
 // finish("error:log"), for which space was reserved at the start. No event is dropped: the counts of all records that
-// are not the log's own sum up to the number of record() calls.
+// are not the log's own sum up to the counts that record() was given.
 // Heads are signed at checkpoints and at the end; a log without a signed end is closed by recover.h.
 #pragma once
 
@@ -33,7 +33,7 @@ class AuditLog {
     uint64_t seq = 0;       // the record to name to the person: `stockade why RUN SEQ`
     bool repeated = false;  // equals a refusal that was recorded before
   };
-  // Refusals (deny) fold; whatever else is written each time.
+  // Refusals (deny) fold; whatever else is written each time. `event.count` is 1, or what the caller folded itself.
   Result<Recorded> record(Event event);
 
   // Writes counts and checkpoints that are due. The caller's timer calls it at next_tick().
@@ -42,6 +42,9 @@ class AuditLog {
 
   Result<void> flush_folds();
   Result<void> checkpoint();
+  // Loads what a signature needs, and checks the key: 0.3 ms of the first one, for a moment when nobody waits (the agent
+  // is starting). Optional.
+  Result<void> prepare_signing();
 
   // Writes the counts and the signed end, and hands the head on to the next run. `ended_by` is monitor's word.
   Result<void> finish(std::string_view ended_by, Evidence evidence = {});

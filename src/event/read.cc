@@ -170,10 +170,11 @@ Result<std::optional<Refusal>> find_refusal(const std::string& run_directory, st
   STOCKADE_ASSIGN(auto event, find_event(file.get(), wanted));
   if (!event) return fail(ErrorKind::invalid_input, "the log has no event {}", wanted);
   const auto& folded = seen.folded[wanted];
-  Refusal refusal{.event = std::move(*event), .times = 1 + folded.count, .others = folded.others};
+  const uint64_t own = event->count;
+  Refusal refusal{.event = std::move(*event), .times = own + folded.count, .others = folded.others};
   for (const auto& slot : *slots) {
     if (slot.first_seq != wanted) continue;
-    refusal.times = std::max(refusal.times, 1 + slot.total);
+    refusal.times = std::max(refusal.times, own + slot.total);
     refusal.others = slot.scope != FoldScope::equal;
   }
   return std::optional(std::move(refusal));
