@@ -155,8 +155,8 @@ std::string_view stripped(std::string_view text) {
 
 std::optional<IpAddress> parse_ascii(std::string_view text) {
   text = stripped(text);
-  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
   if (text.ends_with('.')) text.remove_suffix(1);
+  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
   if (text.empty()) return std::nullopt;
   return text.find(':') != std::string_view::npos ? parse_v6(text) : parse_v4(text);
 }

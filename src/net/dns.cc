@@ -1,6 +1,7 @@
 #include "net/dns.h"
 
 #include <algorithm>
+#include <array>
 
 #include "net/dns_name.h"
 
@@ -202,6 +203,7 @@ struct Record {
   uint32_t ttl = 0;
   std::string_view data;
   size_t data_at = 0;
+  std::string target;  // of a CNAME
 };
 
 Record take_record(DnsCursor& cursor) {
@@ -217,47 +219,54 @@ Record take_record(DnsCursor& cursor) {
   return record;
 }
 
-std::optional<IpAddress> address_of(const Record& record) {
-  if (record.type == static_cast<uint16_t>(DnsType::a) && record.data.size() == 4) {
+bool has_type(const Record& record, DnsType type) { return record.type == static_cast<uint16_t>(type); }
+
+IpAddress address_of(const Record& record) {
+  if (record.data.size() == 4) {
     uint32_t bits = 0;
     for (char c : record.data) bits = bits << 8 | static_cast<uint8_t>(c);
     return IpAddress::v4(bits);
   }
-  if (record.type == static_cast<uint16_t>(DnsType::aaaa) && record.data.size() == 16) {
-    std::array<uint8_t, 16> bytes;
-    std::copy(record.data.begin(), record.data.end(), bytes.begin());
-    return IpAddress::v6(bytes);
-  }
-  return std::nullopt;
+  std::array<uint8_t, 16> bytes;
+  std::copy(record.data.begin(), record.data.end(), bytes.begin());
+  return IpAddress::v6(bytes);
+}
+
+// What a record of the answer section has to be, whoever it belongs to. Fills in an alias's target.
+Result<void> check_answer(std::string_view message, Record& record) {
+  if (record.record_class != kClassIn) return fail(ErrorKind::protocol, "a DNS response with a record of another class");
+  if ((has_type(record, DnsType::a) && record.data.size() != 4) ||
+      (has_type(record, DnsType::aaaa) && record.data.size() != 16))
+    return fail(ErrorKind::protocol, "a DNS response with an address of the wrong length");
+  if (!has_type(record, DnsType::cname)) return {};
+  // Read inside the whole message: the target may be compressed, and has to fill the record exactly.
+  DnsCursor cursor(message.substr(0, record.data_at + record.data.size()), record.data_at);
+  record.target = cursor.take_name(DnsCursor::Compression::followed);
+  if (!cursor.ok() || !cursor.at_end()) return fail(ErrorKind::protocol, "a DNS response with a malformed CNAME");
+  return {};
 }
 
 // Follows CNAMEs from the question's name through the answer section, whatever the order of its records.
-Result<void> follow_chain(std::string_view message, const std::vector<Record>& answers, uint16_t type,
-                          DnsResponse& response) {
-  for (size_t hop = 0;; ++hop) {
-    if (hop > kChainLimit) return fail(ErrorKind::protocol, "a DNS response with a CNAME chain that is too long or a loop");
+Result<void> follow_chain(const std::vector<Record>& answers, uint16_t type, DnsResponse& response) {
+  for (size_t hop = 0; hop <= kChainLimit; ++hop) {
     const Record* alias = nullptr;
     for (const Record& record : answers) {
-      if (record.owner != response.canonical_name || record.record_class != kClassIn) continue;
+      if (record.owner != response.canonical_name) continue;
       if (record.type == type) {
-        const auto address = address_of(record);
-        if (!address) return fail(ErrorKind::protocol, "a DNS response with an address of the wrong length");
         if (response.addresses.size() == kAddressLimit) return fail(ErrorKind::protocol, "a DNS response with too many addresses");
-        response.addresses.push_back(*address);
+        response.addresses.push_back(address_of(record));
         response.ttl = std::min(response.ttl, record.ttl);
-      } else if (record.type == static_cast<uint16_t>(DnsType::cname)) {
+      } else if (has_type(record, DnsType::cname)) {
         if (alias) return fail(ErrorKind::protocol, "a DNS response with two CNAMEs for one name");
         alias = &record;
       }
     }
     if (!alias) return {};
     if (!response.addresses.empty()) return fail(ErrorKind::protocol, "a DNS response with a CNAME beside addresses");
-    // Relative to the whole message: its name may be compressed, and has to fill the record exactly.
-    DnsCursor cursor(message.substr(0, alias->data_at + alias->data.size()), alias->data_at);
-    response.canonical_name = cursor.take_name(DnsCursor::Compression::followed);
-    if (!cursor.ok() || !cursor.at_end()) return fail(ErrorKind::protocol, "a DNS response with a malformed CNAME");
+    response.canonical_name = alias->target;
     response.ttl = std::min(response.ttl, alias->ttl);
   }
+  return fail(ErrorKind::protocol, "a DNS response with a CNAME chain that is too long or a loop");
 }
 
 }  // namespace
@@ -289,13 +298,15 @@ Result<DnsResponse> parse_dns_response(std::string_view message, std::string_vie
   for (size_t i = 0; i < size_t{header.answers} + header.authorities + header.additionals; ++i) {
     Record record = take_record(cursor);
     if (!cursor.ok()) return fail(ErrorKind::protocol, "a DNS response that ends inside a record");
-    if (i < header.answers) answers.push_back(std::move(record));
+    if (i >= header.answers) continue;
+    STOCKADE_TRY(check_answer(message, record));
+    answers.push_back(std::move(record));
   }
   if (!cursor.at_end()) return fail(ErrorKind::protocol, "a DNS response with bytes after its last record");
   if (response.code != DnsCode::no_error) return response;
 
   response.ttl = UINT32_MAX;
-  STOCKADE_TRY(follow_chain(message, answers, type, response));
+  STOCKADE_TRY(follow_chain(answers, type, response));
   if (response.ttl == UINT32_MAX) response.ttl = 0;
   return response;
 }

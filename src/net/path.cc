@@ -64,12 +64,10 @@ Result<size_t> encoded_code_point(std::string_view raw, size_t at) {
 }
 
 // What an ASCII character, encoded or not, becomes.
-Result<void> append_ascii(std::string& out, uint8_t c, std::string_view after) {
+Result<void> append_ascii(std::string& out, uint8_t c) {
   if (c < 0x20 || c == 0x7f) return refuse("a control character");
   if (c == '\\') return refuse("a backslash");
   if (c == ';') return refuse("\";\", after which servers read different things");
-  if (c == '%' && after.size() >= 2 && hex_value(after[0]) >= 0 && hex_value(after[1]) >= 0)
-    return refuse("a character that is encoded twice");
   if (stands_for_itself(c)) {
     out.push_back(static_cast<char>(c));
   } else {
@@ -78,8 +76,11 @@ Result<void> append_ascii(std::string& out, uint8_t c, std::string_view after) {
   return {};
 }
 
-// `path` is decoded: its segments are final.
-Result<void> check_segments(std::string_view path) {
+// `path` is decoded: its segments are final, and "%25" is its only way to say "%".
+Result<void> check_decoded(std::string_view path) {
+  for (size_t i = path.find("%25"); i != std::string_view::npos; i = path.find("%25", i + 1))
+    if (path.size() - i > 4 && hex_value(path[i + 3]) >= 0 && hex_value(path[i + 4]) >= 0)
+      return refuse("a character that is encoded twice");
   path.remove_prefix(1);
   for (;;) {
     const auto slash = path.find('/');
@@ -150,7 +151,7 @@ Result<std::string> normalise_path(std::string_view raw) {
       if (!byte) return refuse("a percent sign that encodes nothing");
       if (*byte == '/') return refuse("an encoded slash");
       if (*byte < 0x80) {
-        STOCKADE_TRY(append_ascii(out, *byte, raw.substr(i + 3)));
+        STOCKADE_TRY(append_ascii(out, *byte));
         i += 3;
         continue;
       }
@@ -160,11 +161,11 @@ Result<std::string> normalise_path(std::string_view raw) {
     } else {
       if (c >= 0x80) return refuse("a byte outside of ASCII");
       if (c == '?' || c == '#' || c == ' ') return refuse("a character that ends a path");
-      STOCKADE_TRY(append_ascii(out, c, {}));
+      STOCKADE_TRY(append_ascii(out, c));
       ++i;
     }
   }
-  STOCKADE_TRY(check_segments(out));
+  STOCKADE_TRY(check_decoded(out));
   return out;
 }
 
