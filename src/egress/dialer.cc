@@ -262,7 +262,8 @@ loop::Task<Dialer::Outcome> Dialer::connect_to(Dial dial) {
     co_return full;
   }
   const bool new_name = !dial.to.host.empty() && !resolver_.has_asked(dial.to.host);
-  const Admission admission = co_await ask_admission(Admit{dial.flow, dial.to, dial.client, dial.original, new_name});
+  Admit admit{dial.flow, dial.to, dial.client, dial.original, new_name};
+  const Admission admission = co_await ask_admission(std::move(admit));
   Outcome outcome;
   if (!admission.allowed) {
     outcome.result = DialResult::denied;
@@ -342,7 +343,10 @@ int run_dialer(DialerOptions options) {
   Dialer dialer(**loop, options.network, options.limits, std::move(*host), max_flows);
   if (!dialer.open(std::move(options.supervisor), std::move(options.inspector))) return kWorkerSetUpFailed;
   if (!confine_egress_worker(WorkerKind::dialer)) return kWorkerSetUpFailed;
-  return dialer.run() ? kWorkerDone : kWorkerProtocol;
+  const int status = dialer.run() ? kWorkerDone : kWorkerProtocol;
+  // Tasks refer to the dialer: they go first.
+  (*loop)->cancel_all();
+  return status;
 }
 
 }  // namespace stockade::egress

@@ -69,7 +69,7 @@ void write_record(WireWriter& out, const Notice& record) {
   out.put(record.seq).put(record.kind).put(record.decision).put(record.count).put(record.rule);
   out.put(static_cast<uint8_t>(record.by_deny_rule));
   out.put(cut_text(record.host, kHostLimit)).put(record.port);
-  out.put(cut_text(record.subject, kSubjectLimit)).put(cut_text(record.reason, kReasonLimit));
+  out.put(cut_text(record.subject, kSubjectLimit)).put(cut_text(record.reason, kReasonLimit)).put(cut_text(record.hint, kReasonLimit));
   const size_t entries = std::min(record.evidence.size(), kEvidenceEntries);
   out.put(static_cast<uint8_t>(entries));
   for (size_t i = 0; i < entries; ++i) {
@@ -89,6 +89,7 @@ void read_record(WireReader& in, Notice& record) {
   record.port = in.get<uint16_t>();
   record.subject = in.get_string(kSubjectLimit);
   record.reason = in.get_string(kReasonLimit);
+  record.hint = in.get_string(kReasonLimit);
   const auto entries = in.get<uint8_t>();
   if (entries > kEvidenceEntries) return spoil(in);
   for (uint8_t i = 0; i < entries && in.ok(); ++i) {

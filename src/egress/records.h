@@ -55,6 +55,7 @@ struct Notice {
   uint16_t port = 0;
   std::string subject;
   std::string reason;
+  std::string hint;  // what would allow it
   std::vector<std::pair<std::string, std::string>> evidence;
 };
 

@@ -61,6 +61,8 @@ class Loop {
   using TaskId = uint64_t;
   TaskId spawn(Task<void> task);
   void cancel(TaskId id);
+  // Destroys every task; only from outside of run().
+  void cancel_all() { tasks_.clear(); }
   size_t task_count() const { return tasks_.size(); }
 
   // Runs until stop() or, for tests, until nothing is left to do.

@@ -1,0 +1,216 @@
+#include "egress/inspector.h"
+
+#include "egress/datagrams.h"
+#include "egress/dns_service.h"
+#include "egress/session.h"
+#include "egress/worker.h"
+
+namespace stockade::egress {
+
+namespace {
+
+constexpr size_t kReservedDescriptors = 600;  // pipes, listeners, sockets in flight
+
+enum ListenerKind { kTransparent, kDnsOverTcp, kExplicitProxy };
+
+template <typename Record>
+Result<Record> decoded(WireReader& in) {
+  Record record;
+  read_record(in, record);
+  if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
+  return record;
+}
+
+loop::Task<void> accept_loop(Inspector& inspector, loop::AsyncFd listener, int kind) {
+  for (unsigned turn = 1;; ++turn) {
+    if (turn % 64 == 0) co_await inspector.loop().yield();
+    Fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (client) {
+      if (kind == kDnsOverTcp)
+        inspector.loop().spawn(serve_dns_stream(inspector, std::move(client)));
+      else if (kind == kExplicitProxy)
+        inspector.loop().spawn(serve_proxy_connection(inspector, std::move(client)));
+      else
+        inspector.loop().spawn(serve_connection(inspector, std::move(client)));
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EAGAIN) {
+      listener.exhausted_read();
+      co_await listener.readable();
+    } else {
+      // Out of descriptors or memory: the agent's connections wait in the backlog until others end.
+      co_await inspector.loop().sleep(std::chrono::milliseconds(20));
+    }
+  }
+}
+
+}  // namespace
+
+class Inspector::SupervisorSide final : public RecordHandler {
+ public:
+  explicit SupervisorSide(Inspector& inspector) : inspector_(inspector) {}
+  Result<void> on_record(RecordType type, WireReader& in, ArrivedFds& fds) override {
+    if (type == RecordType::acked) {
+      STOCKADE_ASSIGN(const Acked acked, decoded<Acked>(in));
+      if (!inspector_.notices_->on_acked(acked.seq)) return fail(ErrorKind::protocol, "an acknowledgement of nothing");
+      return {};
+    }
+    if (type == RecordType::listeners) {
+      STOCKADE_ASSIGN(const Listeners listeners, decoded<Listeners>(in));
+      return inspector_.on_listeners(listeners, fds.take_all());
+    }
+    return fail(ErrorKind::protocol, "a record that a supervisor does not send");
+  }
+
+ private:
+  Inspector& inspector_;
+};
+
+class Inspector::DialerSide final : public RecordHandler {
+ public:
+  explicit DialerSide(Inspector& inspector) : inspector_(inspector) {}
+  Result<void> on_record(RecordType type, WireReader& in, ArrivedFds& fds) override {
+    if (type != RecordType::dialed) return fail(ErrorKind::protocol, "a record that a dialer does not send");
+    STOCKADE_ASSIGN(Dialed dialed, decoded<Dialed>(in));
+    return inspector_.on_dialed(std::move(dialed), fds);
+  }
+
+ private:
+  Inspector& inspector_;
+};
+
+Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows)
+    : loop_(loop),
+      network_(network),
+      max_flows_(max_flows),
+      relay_house_(loop, [this](uint64_t flow, bool abort) {
+        --relays_;
+        flow_ended(flow, abort);
+      }) {}
+
+Inspector::~Inspector() = default;
+
+Result<void> Inspector::open(Fd supervisor, Fd dialer) {
+  STOCKADE_ASSIGN(supervisor_, Channel::open(loop_, std::move(supervisor)));
+  STOCKADE_ASSIGN(dialer_, Channel::open(loop_, std::move(dialer)));
+  notices_ = std::make_unique<NoticeSink>(loop_, *supervisor_);
+  supervisor_side_ = std::make_unique<SupervisorSide>(*this);
+  dialer_side_ = std::make_unique<DialerSide>(*this);
+  return {};
+}
+
+Result<void> Inspector::run() {
+  loop_.spawn(watch(true));
+  loop_.spawn(watch(false));
+  loop_.spawn(supervisor_->run_writer());
+  loop_.spawn(dialer_->run_writer());
+  STOCKADE_TRY(loop_.run());
+  return outcome_;
+}
+
+loop::Task<void> Inspector::watch(bool dialer) {
+  Result<void> outcome;
+  if (dialer)
+    co_await dialer_->run_reader(*dialer_side_, outcome);
+  else
+    co_await supervisor_->run_reader(*supervisor_side_, outcome);
+  if (!outcome) outcome_ = std::move(outcome);
+  loop_.stop();
+}
+
+Result<void> Inspector::on_listeners(const Listeners& record, std::vector<Fd> fds) {
+  if (listening_) return fail(ErrorKind::protocol, "listeners for the second time");
+  listening_ = true;
+  if (!record.transparent) {
+    for (Fd& fd : fds) STOCKADE_TRY(accept_on(std::move(fd), kExplicitProxy));
+    return {};
+  }
+  STOCKADE_ASSIGN(auto listeners, net::TransparentListeners::from_descriptors(std::move(fds)));
+  return serve_transparent(std::move(listeners));
+}
+
+Result<void> Inspector::serve_transparent(net::TransparentListeners listeners) {
+  // The IPv6 ones are absent where the kernel has no IPv6.
+  for (Fd* listener : {&listeners.tcp4, &listeners.tcp6})
+    if (*listener) STOCKADE_TRY(accept_on(std::move(*listener), kTransparent));
+  for (Fd* listener : {&listeners.dns_tcp4, &listeners.dns_tcp6})
+    if (*listener) STOCKADE_TRY(accept_on(std::move(*listener), kDnsOverTcp));
+  for (Fd* listener : {&listeners.proxy_http, &listeners.proxy_socks})
+    if (*listener) STOCKADE_TRY(accept_on(std::move(*listener), kExplicitProxy));
+  for (Fd* socket : {&listeners.dns4, &listeners.dns6}) {
+    if (!*socket) continue;
+    STOCKADE_ASSIGN(auto async, loop::AsyncFd::adopt(loop_, std::move(*socket)));
+    loop_.spawn(serve_dns_datagrams(*this, std::move(async)));
+  }
+  STOCKADE_ASSIGN(auto udp4, loop::AsyncFd::adopt(loop_, std::move(listeners.udp4)));
+  loop_.spawn(refuse_datagrams(*this, std::move(udp4), std::move(listeners.icmp4)));
+  if (!listeners.udp6) return {};
+  STOCKADE_ASSIGN(auto udp6, loop::AsyncFd::adopt(loop_, std::move(listeners.udp6)));
+  loop_.spawn(refuse_datagrams(*this, std::move(udp6), std::move(listeners.icmp6)));
+  return {};
+}
+
+Result<void> Inspector::accept_on(Fd listener, int kind) {
+  STOCKADE_ASSIGN(auto async, loop::AsyncFd::adopt(loop_, std::move(listener)));
+  loop_.spawn(accept_loop(*this, std::move(async), kind));
+  return {};
+}
+
+loop::Task<Upstream> Inspector::dial(Destination to, Endpoint client, Endpoint original) {
+  if (dials_.size() >= kDialsAtOnce) {
+    auto turn = std::make_shared<loop::Signal>(loop_);
+    dial_queue_.push_back(turn);
+    co_await turn->wait();
+  }
+  const uint64_t flow = ++last_flow_;
+  const auto place = dials_.emplace(flow, std::make_unique<PendingDial>(loop_)).first;
+  PendingDial& pending = *place->second;
+  dialer_->send(Dial{flow, std::move(to), client, original});
+  co_await pending.answered.wait();
+  Upstream upstream = std::move(*pending.upstream);
+  dials_.erase(flow);
+  if (!dial_queue_.empty()) {
+    dial_queue_.front()->notify_all();
+    dial_queue_.pop_front();
+  }
+  co_return upstream;
+}
+
+Result<void> Inspector::on_dialed(Dialed dialed, ArrivedFds& fds) {
+  const auto found = dials_.find(dialed.flow);
+  if (found == dials_.end() || found->second->upstream) return fail(ErrorKind::protocol, "an answer that nobody waits for");
+  Upstream upstream{dialed.flow, Fd(), dialed.result, std::move(dialed.reason)};
+  if (dialed.result == DialResult::connected) {
+    upstream.socket = fds.take();
+    if (!upstream.socket) return fail(ErrorKind::protocol, "a connection without its descriptor");
+  }
+  found->second->upstream = std::move(upstream);
+  found->second->answered.notify_all();
+  return {};
+}
+
+void Inspector::flow_ended(uint64_t flow, bool abort) { dialer_->send(Closed{flow, abort}); }
+
+void Inspector::start_relay(RelayEnds ends, uint64_t flow) {
+  ++relays_;
+  relay_house_.start(std::move(ends), flow);
+}
+
+int run_inspector(InspectorOptions options) {
+  if (!become_worker({options.supervisor.get(), options.dialer.get()})) return kWorkerSetUpFailed;
+  const size_t descriptors = raise_descriptor_limit();
+  const SystemClock clock;
+  auto loop = loop::Loop::create(clock);
+  if (!loop) return kWorkerSetUpFailed;
+  const size_t usable = descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
+  Inspector inspector(**loop, options.network, usable / 2);
+  if (!inspector.open(std::move(options.supervisor), std::move(options.dialer))) return kWorkerSetUpFailed;
+  if (!confine_egress_worker(WorkerKind::inspector)) return kWorkerSetUpFailed;
+  const int status = inspector.run() ? kWorkerDone : kWorkerProtocol;
+  // Tasks refer to the inspector: they go first.
+  (*loop)->cancel_all();
+  return status;
+}
+
+}  // namespace stockade::egress

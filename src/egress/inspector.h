@@ -1,0 +1,124 @@
+// Inspector: the process that reads what the agent sends. It gets the listeners that were made inside the sandbox's
+// network namespace, answers DNS with synthetic addresses, finds the name behind each connection, judges it by the
+// policy and by its first bytes, and asks the dialer for a connected descriptor. It can connect to nothing itself. What
+// it decides by itself (SNI, Host, method, path) falls with it when it is taken over; names, addresses, ports, counts
+// and bytes do not, for those are the dialer's and the supervisor's (docs/egress.md).
+//
+// This class is what its parts share: policy, log line, names, dials, relays. The parts: dns_service, session (one
+// connection), http_session, proxy_session, datagrams. One thread.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <unordered_map>
+
+#include "egress/channel.h"
+#include "egress/name_table.h"
+#include "egress/notice_sink.h"
+#include "egress/relay.h"
+#include "net/transparent.h"
+#include "policy/policy.h"
+
+namespace stockade::egress {
+
+struct InspectorOptions {
+  const policy::Network& network;
+  Fd supervisor;
+  Fd dialer;
+};
+
+// The body of the forked process; returns its exit status.
+int run_inspector(InspectorOptions options);
+
+// Bounds of one run. Past them its connections are refused.
+inline constexpr size_t kPendingSessions = 4096;            // not yet relayed: waiting for bytes, for the dialer, for the log
+inline constexpr size_t kDialsAtOnce = 512;
+inline constexpr size_t kBufferedBytes = 16 * 1024 * 1024;  // read and not yet judged or forwarded, over all sessions
+inline constexpr Duration kFirstBytesDeadline = std::chrono::seconds(10);
+inline constexpr Duration kHeadDeadline = std::chrono::seconds(30);
+
+struct Upstream {
+  uint64_t flow = 0;
+  Fd socket;
+  DialResult result = DialResult::failed;
+  std::string reason;
+};
+
+class Inspector {
+ public:
+  Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows);
+  ~Inspector();
+
+  Result<void> open(Fd supervisor, Fd dialer);
+  Result<void> run();
+
+  loop::Loop& loop() { return loop_; }
+  const policy::Network& network() const { return network_; }
+  NameTable& names() { return names_; }
+  NoticeSink& notices() { return *notices_; }
+
+  // Asks the dialer. The flow id is taken here; whoever gets a socket hands it to start_relay(), or closes it and then
+  // calls flow_ended().
+  loop::Task<Upstream> dial(Destination to, Endpoint client, Endpoint original);
+  void flow_ended(uint64_t flow, bool abort);
+  void start_relay(RelayEnds ends, uint64_t flow);
+
+  // A session counts from accept until it ends or becomes a relay.
+  class SessionSlot {
+   public:
+    SessionSlot() = default;
+    explicit SessionSlot(Inspector& inspector) : inspector_(&inspector) { ++inspector.sessions_; }
+    SessionSlot(SessionSlot&& other) noexcept : inspector_(std::exchange(other.inspector_, nullptr)) {}
+    SessionSlot& operator=(SessionSlot&& other) noexcept {
+      std::swap(inspector_, other.inspector_);
+      return *this;
+    }
+    ~SessionSlot() {
+      if (inspector_) --inspector_->sessions_;
+    }
+
+   private:
+    Inspector* inspector_ = nullptr;
+  };
+  bool has_room() const { return sessions_ < kPendingSessions && sessions_ + relays_ < max_flows_; }
+  size_t sessions() const { return sessions_; }
+  size_t& buffered_bytes() { return buffered_bytes_; }
+
+ private:
+  struct PendingDial {
+    explicit PendingDial(loop::Loop& loop) : answered(loop) {}
+    loop::Signal answered;
+    std::optional<Upstream> upstream;
+  };
+  class SupervisorSide;
+  class DialerSide;
+  friend class SupervisorSide;
+  friend class DialerSide;
+
+  Result<void> on_listeners(const Listeners& record, std::vector<Fd> fds);
+  Result<void> on_dialed(Dialed dialed, ArrivedFds& fds);
+  Result<void> serve_transparent(net::TransparentListeners listeners);
+  Result<void> accept_on(Fd listener, int kind);
+  loop::Task<void> watch(bool dialer);
+
+  loop::Loop& loop_;
+  const policy::Network& network_;
+  size_t max_flows_;
+  size_t sessions_ = 0;
+  size_t relays_ = 0;
+  size_t buffered_bytes_ = 0;
+  uint64_t last_flow_ = 0;
+  bool listening_ = false;
+  NameTable names_;
+  RelayHouse relay_house_;
+  std::unique_ptr<Channel> supervisor_;
+  std::unique_ptr<Channel> dialer_;
+  std::unique_ptr<NoticeSink> notices_;
+  std::unique_ptr<SupervisorSide> supervisor_side_;
+  std::unique_ptr<DialerSide> dialer_side_;
+  std::unordered_map<uint64_t, std::unique_ptr<PendingDial>> dials_;
+  std::deque<std::shared_ptr<loop::Signal>> dial_queue_;
+  Result<void> outcome_;
+};
+
+}  // namespace stockade::egress

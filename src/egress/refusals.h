@@ -1,0 +1,76 @@
+// How the inspector says no: first the notice is in the log, then the agent gets the answer that its protocol understands
+// (403 with a JSON body, a fatal TLS alert, else a reset), and the connection ends without losing that answer. Also the
+// buffer of what was read and not yet judged, which counts against the process's bound.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "egress/inspector.h"
+#include "net/client_hello.h"
+#include "net/refusal.h"
+
+namespace stockade::egress {
+
+// One accepted connection, until it is refused or becomes a relay.
+struct Connection {
+  loop::AsyncFd client;
+  Endpoint peer;      // the agent's end
+  Endpoint original;  // where it meant to go
+  Inspector::SessionSlot slot;
+};
+
+class InBuffer {
+ public:
+  explicit InBuffer(Inspector& inspector) : inspector_(&inspector) {}
+  InBuffer(InBuffer&& other) noexcept
+      : inspector_(other.inspector_), bytes_(std::move(other.bytes_)), charged_(std::exchange(other.charged_, 0)) {
+    other.bytes_.clear();
+  }
+  InBuffer& operator=(InBuffer&&) = delete;
+  ~InBuffer() { inspector_->buffered_bytes() -= charged_; }
+
+  const std::string& bytes() const { return bytes_; }
+  void consume(size_t count) { bytes_.erase(0, count); charge(); }
+  void append(std::string_view more) { bytes_ += more; charge(); }
+  std::string take() {
+    std::string taken = std::move(bytes_);
+    bytes_.clear();
+    charge();
+    return taken;
+  }
+  // Appends what the socket has; 0 at its end. Past the process's bound: an error of kind limit.
+  loop::Task<Result<size_t>> read_more(loop::AsyncFd& from, TimePoint deadline);
+
+ private:
+  void charge() {
+    inspector_->buffered_bytes() += bytes_.size() - charged_;
+    charged_ = bytes_.size();
+  }
+  Inspector* inspector_;
+  std::string bytes_;
+  size_t charged_ = 0;
+};
+
+enum class AnswerForm { reset, alert, http, raw };
+
+struct Answer {
+  AnswerForm form = AnswerForm::reset;
+  net::TlsAlert alert = net::TlsAlert::access_denied;
+  net::RefusalStatus status = net::RefusalStatus::forbidden;
+  bool with_body = true;  // http
+  std::string raw{};      // raw: a protocol's own words (SOCKS)
+};
+
+Notice make_notice(const Destination& to, std::string reason, std::string hint = {});
+std::string answer_bytes(const Answer& answer, const Notice& notice);
+
+// Logs, answers, ends.
+loop::Task<void> refuse(Inspector& inspector, Connection connection, Notice notice, Answer answer);
+// Answers and ends; what is to be said is in the log already, or is no decision (a failed connect).
+loop::Task<void> finish_with(Inspector& inspector, Connection connection, std::string bytes);
+
+// The line that would allow it, for the hint of a refusal.
+std::string allow_hint(const Destination& to, std::string_view more = "tls: passthrough");
+
+}  // namespace stockade::egress

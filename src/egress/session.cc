@@ -1,0 +1,245 @@
+#include "egress/session.h"
+
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "egress/http_session.h"
+#include "net/first_bytes.h"
+#include "policy/decision.h"
+
+namespace stockade::egress {
+
+namespace {
+
+constexpr Duration kExplainDeadline = std::chrono::seconds(2);
+// A flood of refused connections is reset at once; the first ones wait for what protocol they speak.
+constexpr size_t kExplainedAtOnce = 256;
+
+bool is_loopback(const IpAddress& address) {
+  return (address.is_v4() && address.bytes()[0] == 127) || address == *IpAddress::parse("::1");
+}
+
+Answer answer_for(net::FirstBytes first) {
+  Answer answer;
+  if (first == net::FirstBytes::tls) answer.form = AnswerForm::alert;
+  if (first == net::FirstBytes::http1) answer.form = AnswerForm::http;
+  return answer;
+}
+
+// Reads until the protocol is known. `other` at the end of the stream, at the deadline and past the bound.
+loop::Task<net::FirstBytes> first_bytes(Connection& connection, InBuffer& in, TimePoint deadline) {
+  while (true) {
+    const net::FirstBytes first = net::classify_first_bytes(in.bytes());
+    if (first != net::FirstBytes::need_more) co_return first;
+    auto count = co_await in.read_more(connection.client, deadline);
+    if (!count || *count == 0) co_return net::FirstBytes::need_more;
+  }
+}
+
+// The refusal is in the log. Finds out what the agent speaks, to answer in kind.
+loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, Notice notice, InBuffer in) {
+  if (inspector.sessions() > kExplainedAtOnce) {
+    reset_on_close(connection.client.get());
+    co_return;
+  }
+  const TimePoint deadline = inspector.loop().now() + kExplainDeadline;
+  const net::FirstBytes first = co_await first_bytes(connection, in, deadline);
+  Answer answer = answer_for(first);
+  if (answer.form == AnswerForm::http) answer.with_body = !in.bytes().starts_with("HEAD ");
+  std::string bytes = answer_bytes(answer, notice);
+  co_await finish_with(inspector, std::move(connection), std::move(bytes));
+}
+
+std::string first_bytes_reason(net::FirstBytes first, bool spoke) {
+  if (first == net::FirstBytes::http2) return "HTTP/2 without TLS can't be judged";
+  if (first == net::FirstBytes::need_more && !spoke)
+    return fmt::format("the client sent nothing for {} s", std::chrono::duration_cast<std::chrono::seconds>(kFirstBytesDeadline).count());
+  return "neither TLS nor HTTP/1.1 is spoken here";
+}
+
+std::optional<std::string> hello_refusal(const policy::Network& network, const Destination& to,
+                                         const net::ClientHello& hello, net::TlsAlert& alert) {
+  if (hello.ech) return "the TLS client hides its server name (ECH)";
+  alert = net::TlsAlert::unrecognized_name;
+  if (!hello.server_name) {
+    if (to.host.empty()) return std::nullopt;
+    return "the TLS client names no server (SNI)";
+  }
+  const auto name = policy::canonical_host(*hello.server_name);
+  if (!to.host.empty()) {
+    if (name && *name == to.host) return std::nullopt;
+    return fmt::format("the TLS server name is {}, not {}", *hello.server_name, to.host);
+  }
+  // Under an address rule a name may be given, unless it is forbidden.
+  if (name && policy::judge_connect(network, *name, to.port).by_deny_rule)
+    return fmt::format("the TLS server name {} is denied", *name);
+  return std::nullopt;
+}
+
+loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destination to, InBuffer in,
+                           std::optional<Upstream> ready) {
+  const TimePoint deadline = inspector.loop().now() + kFirstBytesDeadline;
+  Answer answer;
+  answer.form = AnswerForm::alert;
+  std::optional<std::string> reason;
+  while (true) {
+    const net::HelloResult result = net::parse_client_hello(in.bytes());
+    if (result.state == net::HelloState::hello) {
+      reason = hello_refusal(inspector.network(), to, result.hello, answer.alert);
+      break;
+    }
+    if (result.state != net::HelloState::need_more) {
+      answer.alert = net::TlsAlert::decode_error;
+      reason = fmt::format("malformed TLS: {}", result.state == net::HelloState::malformed ? result.reason : "no ClientHello");
+      break;
+    }
+    auto count = co_await in.read_more(connection.client, deadline);
+    if (!count || *count == 0) {
+      answer.form = AnswerForm::reset;
+      reason = "the TLS ClientHello did not arrive in time";
+      break;
+    }
+  }
+  if (reason) {
+    if (ready) inspector.flow_ended(ready->flow, true);
+    Notice notice = make_notice(to, std::move(*reason));
+    co_await refuse(inspector, std::move(connection), std::move(notice), std::move(answer));
+    co_return;
+  }
+  Upstream upstream;
+  if (ready)
+    upstream = std::move(*ready);
+  else
+    upstream = co_await inspector.dial(to, connection.peer, connection.original);
+  if (!upstream.socket) {
+    // Why is in the log: the dialer or the supervisor wrote it.
+    if (upstream.result != DialResult::denied) answer.form = AnswerForm::reset;
+    answer.alert = net::TlsAlert::access_denied;
+    std::string bytes = answer_bytes(answer, Notice{});
+    co_await finish_with(inspector, std::move(connection), std::move(bytes));
+    co_return;
+  }
+  auto socket = loop::AsyncFd::adopt(inspector.loop(), std::move(upstream.socket));
+  if (!socket) {
+    inspector.flow_ended(upstream.flow, true);
+    co_return;
+  }
+  RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
+  inspector.start_relay(std::move(ends), upstream.flow);
+}
+
+loop::Task<void> serve_unclassified(Inspector& inspector, Connection connection, Destination to, InBuffer in,
+                                    std::optional<Upstream> ready) {
+  Upstream upstream;
+  if (ready)
+    upstream = std::move(*ready);
+  else
+    upstream = co_await inspector.dial(to, connection.peer, connection.original);
+  if (!upstream.socket) {
+    reset_on_close(connection.client.get());
+    co_return;
+  }
+  auto socket = loop::AsyncFd::adopt(inspector.loop(), std::move(upstream.socket));
+  if (!socket) {
+    inspector.flow_ended(upstream.flow, true);
+    co_return;
+  }
+  RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
+  inspector.start_relay(std::move(ends), upstream.flow);
+}
+
+}  // namespace
+
+std::optional<Notice> judge_destination(const policy::Network& network, Destination& to) {
+  const policy::Verdict verdict = to.host.empty() ? policy::judge_connect(network, to.address, to.port)
+                                                  : policy::judge_connect(network, to.host, to.port);
+  if (verdict.action == policy::Action::allow || verdict.action == policy::Action::log) {
+    to.rule = verdict.rule;
+    return std::nullopt;
+  }
+  Notice notice = make_notice(to, verdict.reason, verdict.by_deny_rule ? "a deny rule beats every allow rule" : allow_hint(to));
+  if (verdict.action == policy::Action::ask) notice.reason = "the rule asks a person, and approvals are not built yet";
+  notice.rule = verdict.rule;
+  notice.by_deny_rule = verdict.by_deny_rule;
+  return notice;
+}
+
+std::optional<Connection> describe_connection(Inspector& inspector, Fd client) {
+  sockaddr_storage own{}, peer{};
+  socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
+  if (::getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &own_size) < 0 ||
+      ::getpeername(client.get(), reinterpret_cast<sockaddr*>(&peer), &peer_size) < 0)
+    return std::nullopt;
+  const auto original = Endpoint::from_sockaddr(own);
+  const auto other = Endpoint::from_sockaddr(peer);
+  if (!original || !other) return std::nullopt;
+  const int on = 1;
+  ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  ::setsockopt(client.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  auto async = loop::AsyncFd::adopt(inspector.loop(), std::move(client));
+  if (!async) return std::nullopt;
+  return Connection{std::move(*async), *other, *original, Inspector::SessionSlot(inspector)};
+}
+
+loop::Task<void> serve_connection(Inspector& inspector, Fd client) {
+  const bool room = inspector.has_room();
+  auto connection = describe_connection(inspector, std::move(client));
+  if (!connection) co_return;
+  Destination to;
+  to.address = connection->original.address;
+  to.port = connection->original.port;
+  std::optional<Notice> refusal;
+  if (const auto name = inspector.names().name_of(to.address)) to.host = *name;
+  if (!room)
+    refusal = make_notice(to, "too many connections at once");
+  else if (is_loopback(to.address))
+    refusal = make_notice(to, "a direct connection to Stockade's own listener");
+  else if (to.host.empty() && NameTable::is_synthetic(to.address))
+    refusal = make_notice(to, "no name is bound to this address", "look the name up first");
+  else
+    refusal = judge_destination(inspector.network(), to);
+  InBuffer in(inspector);
+  if (refusal) {
+    co_await inspector.notices().written(*refusal);
+    co_await explain_refusal(inspector, std::move(*connection), std::move(*refusal), std::move(in));
+    co_return;
+  }
+  co_await serve_admitted(inspector, std::move(*connection), std::move(to), std::move(in), std::nullopt);
+}
+
+loop::Task<void> serve_admitted(Inspector& inspector, Connection connection, Destination to, InBuffer in,
+                                std::optional<Upstream> ready) {
+  const policy::NetworkRule& rule = inspector.network().allow[static_cast<size_t>(to.rule)];
+  if (rule.protocol == policy::Protocol::tcp) {
+    co_await serve_unclassified(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready));
+    co_return;
+  }
+  const TimePoint deadline = inspector.loop().now() + kFirstBytesDeadline;
+  const net::FirstBytes first = co_await first_bytes(connection, in, deadline);
+  // Connected and left without a word: nothing was decided.
+  if (first == net::FirstBytes::need_more && in.bytes().empty() && inspector.loop().now() < deadline) {
+    if (ready) inspector.flow_ended(ready->flow, false);
+    co_return;
+  }
+  std::string reason;
+  if (first == net::FirstBytes::tls && rule.protocol == policy::Protocol::http)
+    reason = "the rule expects plain HTTP, and the client speaks TLS";
+  else if (first == net::FirstBytes::tls && rule.tls != policy::TlsMode::passthrough)
+    reason = "TLS interception is not built yet, and the rule does not say tls: passthrough";
+  else if (first == net::FirstBytes::http1 && rule.protocol == policy::Protocol::tls)
+    reason = "the rule expects TLS, and the client speaks plain HTTP";
+  else if (first != net::FirstBytes::tls && first != net::FirstBytes::http1)
+    reason = first_bytes_reason(first, !in.bytes().empty());
+  if (!reason.empty()) {
+    if (ready) inspector.flow_ended(ready->flow, true);
+    Notice notice = make_notice(to, std::move(reason), "a rule with protocol: tcp passes any protocol to this host and port");
+    co_await refuse(inspector, std::move(connection), std::move(notice), answer_for(first));
+  } else if (first == net::FirstBytes::tls) {
+    co_await serve_tls(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready));
+  } else {
+    co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready), HttpRole::origin);
+  }
+}
+
+}  // namespace stockade::egress
