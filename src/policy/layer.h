@@ -42,8 +42,9 @@ struct Layered {
 
 Layered layer(const Request& request, const Surroundings& surroundings);
 
-// One file with what it extends, without ceilings and checks (for `policy diff`).
-Layered load_file(const std::string& path, const Surroundings& surroundings);
+// The same for looking at one file (`policy check | explain | test | diff`): it is the policy, no workspace file takes
+// part, and no trust is asked for, because nothing starts.
+Layered inspect(const std::string& path, const Surroundings& surroundings);
 
 // At a run's start: remembers which places this run can write, and the policy files among them as they are now.
 Result<void> record_start(const Layered& layered, const Surroundings& surroundings);
