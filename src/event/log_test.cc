@@ -261,8 +261,14 @@ TEST(AuditLog, RefusesAKeyThatOthersCouldHaveReadOrReplaced) {
 // Runs `body` in a mount namespace of its own with a small tmpfs at `place`; exit status 77: not possible here.
 int in_small_tmpfs(const std::string& place, const char* options, const std::function<int()>& body) {
   auto child = fork_child([&] {
-    const bool root = ::geteuid() == 0;
-    if (::unshare(CLONE_NEWNS | (root ? 0 : CLONE_NEWUSER)) < 0) return 77;
+    const uid_t uid = ::geteuid();
+    const gid_t gid = ::getegid();
+    if (::unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)) < 0) return 77;
+    if (uid != 0) {
+      TempState::write("/proc/self/setgroups", "deny");
+      TempState::write("/proc/self/uid_map", fmt::format("{0} {0} 1", uid));
+      TempState::write("/proc/self/gid_map", fmt::format("{0} {0} 1", gid));
+    }
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return 77;
     if (::mount("tmpfs", place.c_str(), "tmpfs", 0, options) < 0) return 77;
     ::chmod(place.c_str(), 0700);
