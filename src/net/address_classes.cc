@@ -170,9 +170,17 @@ std::optional<AddressClass> forbidden_class(const IpAddress& address) {
 
 bool is_metadata_name(std::string_view host) {
   static constexpr std::string_view kNames[] = {
-      "metadata",           "metadata.google.internal", "metadata.goog",           "metadata.tencentyun.com",
-      "metadata.azure.com", "metadata.azure.internal",  "instance-data",           "instance-data.ec2.internal",
-      "metadata.packet.net", "metadata.platformequinix.com", "rancher-metadata",
+      "metadata",
+      "metadata.google.internal",
+      "metadata.goog",
+      "metadata.tencentyun.com",
+      "metadata.azure.com",
+      "metadata.azure.internal",
+      "instance-data",
+      "instance-data.ec2.internal",
+      "metadata.packet.net",
+      "metadata.platformequinix.com",
+      "rancher-metadata",
   };
   return std::find(std::begin(kNames), std::end(kNames), host) != std::end(kNames);
 }

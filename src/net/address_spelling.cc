@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/printable.h"
+
 namespace stockade::net {
 
 namespace {
@@ -33,41 +35,20 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-// One code point of UTF-8; 0xfffd for what is not, with one byte taken.
-uint32_t take_code_point(std::string_view text, size_t& at) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(at);
-  const int more = lead < 0x80 ? 0 : lead >= 0xf0 && lead < 0xf8 ? 3 : lead >= 0xe0 && lead < 0xf0 ? 2
-                                                                   : lead >= 0xc0 && lead < 0xe0   ? 1 : -1;
-  if (more < 0 || text.size() - at <= static_cast<size_t>(more)) {
-    ++at;
-    return 0xfffd;
-  }
-  uint32_t point = more == 0 ? lead : lead & (0x3f >> more);
-  for (int i = 1; i <= more; ++i) {
-    if ((byte(at + i) & 0xc0) != 0x80) {
-      ++at;
-      return 0xfffd;
-    }
-    point = point << 6 | (byte(at + i) & 0x3f);
-  }
-  at += static_cast<size_t>(more) + 1;
-  return point;
-}
-
 // What UTS #46 maps to the ASCII characters of an address; '\0' for what it drops, -1 for everything else.
 int ascii_of(uint32_t p) {
   if (p < 0x80) return static_cast<int>(p);
   if (p >= 0xff01 && p <= 0xff5e) return static_cast<int>(p - 0xff01 + 0x21);  // full-width forms
   if (p == 0x3002 || p == 0xff61) return '.';                                  // ideographic full stops
-  if (p == 0x00ad || (p >= 0x200b && p <= 0x200d) || p == 0x2060 || p == 0xfeff || (p >= 0xfe00 && p <= 0xfe0f)) return 0;
+  if (p == 0x00ad || (p >= 0x200b && p <= 0x200d) || p == 0x2060 || p == 0xfeff || (p >= 0xfe00 && p <= 0xfe0f))
+    return 0;
   if (p == 0x00b2 || p == 0x00b3) return static_cast<int>(p - 0xb0 + '0');
   if (p == 0x00b9) return '1';
   if (p == 0x2070 || (p >= 0x2074 && p <= 0x2079)) return static_cast<int>(p - 0x2070 + '0');
   if (p >= 0x2080 && p <= 0x2089) return static_cast<int>(p - 0x2080 + '0');
   if (p == 0x24ea) return '0';
-  if (p >= 0x2460 && p <= 0x2468) return static_cast<int>(p - 0x2460 + '1');    // circled digits
-  if (p >= 0x24d0 && p <= 0x24d5) return static_cast<int>(p - 0x24d0 + 'a');    // circled a to f
+  if (p >= 0x2460 && p <= 0x2468) return static_cast<int>(p - 0x2460 + '1');  // circled digits
+  if (p >= 0x24d0 && p <= 0x24d5) return static_cast<int>(p - 0x24d0 + 'a');  // circled a to f
   if (p == 0x24e7) return 'x';
   if (p >= 0x1d7ce && p <= 0x1d7ff) return static_cast<int>((p - 0x1d7ce) % 10 + '0');  // mathematical digits
   if (p >= 0x1fbf0 && p <= 0x1fbf9) return static_cast<int>(p - 0x1fbf0 + '0');         // segmented digits
@@ -76,9 +57,11 @@ int ascii_of(uint32_t p) {
 
 std::optional<std::string> to_ascii(std::string_view text) {
   std::string out;
-  for (size_t at = 0; at < text.size();) {
-    const int c = ascii_of(take_code_point(text, at));
-    if (c < 0) return std::nullopt;
+  while (!text.empty()) {
+    const CodePoint point = decode_utf8(text);
+    const int c = ascii_of(point.value);
+    if (point.length == 0 || c < 0) return std::nullopt;
+    text.remove_prefix(point.length);
     if (c > 0) out.push_back(static_cast<char>(c));
   }
   return out;

@@ -154,12 +154,14 @@ HelloResult parse_client_hello(std::string_view bytes) {
     if (size == 0 || size > kPlaintextLimit) return malformed("a handshake record that is empty or too long");
     const auto fragment = bytes.substr(kRecordHeader, size);
     handshake.append(fragment);
-    if (!handshake.empty() && handshake[0] != kClientHello) return malformed("a handshake that does not begin with a ClientHello");
+    if (!handshake.empty() && handshake[0] != kClientHello)
+      return malformed("a handshake that does not begin with a ClientHello");
     if (handshake.size() >= 4) {
       Cursor header(std::string_view(handshake).substr(1, 3));
       const size_t length = header.take_number(3);
       if (length > kHelloLimit) return malformed("a ClientHello longer than 32 KiB");
-      if (handshake.size() > length + 4 || (fragment.size() < size && handshake.size() + size - fragment.size() > length + 4))
+      if (handshake.size() > length + 4 ||
+          (fragment.size() < size && handshake.size() + size - fragment.size() > length + 4))
         return malformed("data after the ClientHello in its record");
       if (handshake.size() == length + 4) return parse_body(std::string_view(handshake).substr(4));
     }

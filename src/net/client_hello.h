@@ -38,7 +38,13 @@ struct HelloResult {
 // `bytes` is everything that arrived so far. What follows the ClientHello's record is not looked at.
 HelloResult parse_client_hello(std::string_view bytes);
 
-enum class TlsAlert : uint8_t { handshake_failure = 40, access_denied = 49, decode_error = 50, protocol_version = 70, unrecognized_name = 112 };
+enum class TlsAlert : uint8_t {
+  handshake_failure = 40,
+  access_denied = 49,
+  decode_error = 50,
+  protocol_version = 70,
+  unrecognized_name = 112
+};
 
 // A fatal alert as one plaintext record: what a client that still waits for our ServerHello understands.
 std::string tls_alert_record(TlsAlert alert);

@@ -29,7 +29,8 @@ struct Hello {
   std::string after;
 
   std::string handshake() const {
-    const std::string body = version + std::string(32, 'r') + session + suites + compression + vec(extensions, 2) + after;
+    const std::string body =
+        version + std::string(32, 'r') + session + suites + compression + vec(extensions, 2) + after;
     return "\x01" + vec(body, 3);
   }
 };
@@ -37,7 +38,8 @@ std::string record(std::string_view fragment) { return "\x16\x03\x01" + vec(frag
 
 TEST(ClientHello, GivesNameAlpnAndVersions) {
   Hello hello;
-  hello.extensions += extension(16, vec(vec("h2", 1) + vec("http/1.1", 1), 2)) + extension(43, vec("\x0a\x0a\x03\x04\x03\x03", 1));
+  hello.extensions +=
+      extension(16, vec(vec("h2", 1) + vec("http/1.1", 1), 2)) + extension(43, vec("\x0a\x0a\x03\x04\x03\x03", 1));
   const auto result = parse_client_hello(record(hello.handshake()));
   ASSERT_EQ(result.state, HelloState::hello) << result.reason;
   EXPECT_EQ(result.hello.server_name, "example.com");
@@ -50,10 +52,12 @@ TEST(ClientHello, GivesNameAlpnAndVersions) {
 TEST(ClientHello, WaitsForEveryByteAndReadsEveryFragmentation) {
   const std::string handshake = Hello().handshake();
   const std::string whole = record(handshake);
-  for (size_t i = 0; i < whole.size(); ++i) EXPECT_EQ(parse_client_hello(whole.substr(0, i)).state, HelloState::need_more) << i;
+  for (size_t i = 0; i < whole.size(); ++i)
+    EXPECT_EQ(parse_client_hello(whole.substr(0, i)).state, HelloState::need_more) << i;
   for (size_t size = 2; size <= handshake.size(); ++size) {
     std::string stream;
-    for (size_t at = 0; at < handshake.size(); at += size) stream += record(std::string_view(handshake).substr(at, size));
+    for (size_t at = 0; at < handshake.size(); at += size)
+      stream += record(std::string_view(handshake).substr(at, size));
     const auto result = parse_client_hello(stream + "\x14\x03\x03\x00\x01\x01"s);
     if ((handshake.size() + size - 1) / size > kHelloRecordLimit) {
       EXPECT_EQ(result.state, HelloState::malformed);
@@ -83,7 +87,8 @@ TEST(ClientHello, MayHaveNoNameAndNoExtensions) {
 }
 
 TEST(ClientHello, ThatIsNotTlsIsSaidAtOnce) {
-  for (const std::string& bytes : {"GET / HTTP/1.1\r\n"s, "\x80\x2e\x01\x03"s, "\x15\x03\x03"s, "\x16\x02"s, "SSH-2.0"s})
+  for (const std::string& bytes :
+       {"GET / HTTP/1.1\r\n"s, "\x80\x2e\x01\x03"s, "\x15\x03\x03"s, "\x16\x02"s, "SSH-2.0"s})
     EXPECT_EQ(parse_client_hello(bytes).state, HelloState::not_tls);
   EXPECT_EQ(parse_client_hello("").state, HelloState::need_more);
   EXPECT_EQ(parse_client_hello("\x16").state, HelloState::need_more);
@@ -97,7 +102,8 @@ TEST(ClientHello, IsRefusedWhereTwoStacksCouldDisagree) {
   };
   const std::string plain = Hello().handshake();
   const std::pair<const char*, std::string> cases[] = {
-      {"two names", with([](Hello& h) { h.extensions = extension(0, vec("\0"s + vec("a.com", 2) + "\0"s + vec("b.com", 2), 2)); })},
+      {"two names",
+       with([](Hello& h) { h.extensions = extension(0, vec("\0"s + vec("a.com", 2) + "\0"s + vec("b.com", 2), 2)); })},
       {"a second server_name", with([](Hello& h) { h.extensions += sni("evil.example"); })},
       {"a repeated unknown extension", with([](Hello& h) { h.extensions += extension(99, "") + extension(99, ""); })},
       {"an empty name", with([](Hello& h) { h.extensions = sni(""); })},
@@ -108,8 +114,13 @@ TEST(ClientHello, IsRefusedWhereTwoStacksCouldDisagree) {
       {"a name outside of ASCII", with([](Hello& h) { h.extensions = sni("b\xc3\xbc.de"); })},
       {"a name of 256", with([](Hello& h) { h.extensions = sni(std::string(256, 'a')); })},
       {"a name of another type", with([](Hello& h) { h.extensions = extension(0, vec("\x01" + vec("a.com", 2), 2)); })},
-      {"bytes behind the names", with([](Hello& h) { h.extensions = extension(0, vec("\0"s + vec("a.com", 2), 2) + "x"); })},
-      {"a name longer than its list", with([](Hello& h) { h.extensions = extension(0, vec("\0\0\x09""a.com"s, 2)); })},
+      {"bytes behind the names",
+       with([](Hello& h) { h.extensions = extension(0, vec("\0"s + vec("a.com", 2), 2) + "x"); })},
+      {"a name longer than its list", with([](Hello& h) {
+         h.extensions = extension(0, vec("\0\0\x09"
+                                         "a.com"s,
+                                         2));
+       })},
       {"a cut extension", with([](Hello& h) { h.extensions += "\x00\x10\x00\x09z"s; })},
       {"an empty ALPN", with([](Hello& h) { h.extensions += extension(16, vec("", 2)); })},
       {"an empty ALPN name", with([](Hello& h) { h.extensions += extension(16, vec(vec("", 1), 2)); })},

@@ -37,15 +37,15 @@ struct Header {
 
 Header take_header(DnsCursor& cursor) {
   Header header;
-  for (uint16_t* field : {&header.id, &header.flags, &header.questions, &header.answers, &header.authorities,
-                          &header.additionals})
+  for (uint16_t* field :
+       {&header.id, &header.flags, &header.questions, &header.answers, &header.authorities, &header.additionals})
     *field = cursor.take16();
   return header;
 }
 
 void put_header(std::string& out, const Header& header) {
-  for (uint16_t field : {header.id, header.flags, header.questions, header.answers, header.authorities,
-                         header.additionals})
+  for (uint16_t field :
+       {header.id, header.flags, header.questions, header.answers, header.authorities, header.additionals})
     put16(out, field);
 }
 
@@ -87,8 +87,8 @@ std::expected<DnsQuery, DnsRefusal> parse_dns_query(std::string_view message) {
   DnsCursor cursor(message);
   const Header header = take_header(cursor);
   const auto refuse = [&](std::optional<DnsCode> code, std::string_view reason) {
-    return std::unexpected(DnsRefusal{code, header.id, (header.flags & kRecursionDesiredBit) != 0, header.opcode(),
-                                      std::string(reason)});
+    return std::unexpected(
+        DnsRefusal{code, header.id, (header.flags & kRecursionDesiredBit) != 0, header.opcode(), std::string(reason)});
   };
   if (!cursor.ok()) return refuse(std::nullopt, "shorter than a DNS header");
   if (header.flags & kResponseBit) return refuse(std::nullopt, "a response where a query belongs");
@@ -138,7 +138,8 @@ std::string build_dns_reply(const DnsQuery& query, const DnsReply& reply, size_t
     const auto type = address.is_v4() ? DnsType::a : DnsType::aaaa;
     if (reply.code != DnsCode::no_error || query.type != static_cast<uint16_t>(type)) continue;
     const size_t width = address.is_v4() ? 4 : 16;
-    if (kDnsHeaderSize + query.question.size() + records.size() + 12 + width + opt_size > size_limit || count == UINT16_MAX) {
+    if (kDnsHeaderSize + query.question.size() + records.size() + 12 + width + opt_size > size_limit ||
+        count == UINT16_MAX) {
       truncated = true;
       break;
     }
@@ -151,10 +152,9 @@ std::string build_dns_reply(const DnsQuery& query, const DnsReply& reply, size_t
     ++count;
   }
   Header header{.id = query.id, .questions = 1, .answers = count, .additionals = static_cast<uint16_t>(query.edns)};
-  header.flags = static_cast<uint16_t>(kResponseBit | kRecursionAvailableBit | static_cast<uint16_t>(reply.code) |
-                                       (truncated ? kTruncatedBit : 0) |
-                                       (query.recursion_desired ? kRecursionDesiredBit : 0) |
-                                       (query.checking_disabled ? kCheckingDisabledBit : 0));
+  header.flags = static_cast<uint16_t>(
+      kResponseBit | kRecursionAvailableBit | static_cast<uint16_t>(reply.code) | (truncated ? kTruncatedBit : 0) |
+      (query.recursion_desired ? kRecursionDesiredBit : 0) | (query.checking_disabled ? kCheckingDisabledBit : 0));
   std::string out;
   put_header(out, header);
   out += query.question;
@@ -167,7 +167,8 @@ Result<std::string> build_dns_query(std::string_view name, DnsType type, uint16_
   std::string out;
   put_header(out, Header{.id = id, .flags = kRecursionDesiredBit, .questions = 1, .additionals = 1});
   if (name.ends_with('.')) name.remove_suffix(1);
-  if (name.size() + 2 > kDnsNameLimit) return fail(ErrorKind::invalid_input, "a name of {} bytes is too long for DNS", name.size());
+  if (name.size() + 2 > kDnsNameLimit)
+    return fail(ErrorKind::invalid_input, "a name of {} bytes is too long for DNS", name.size());
   size_t letter = 0;
   while (!name.empty()) {
     const auto dot = name.find('.');
@@ -192,7 +193,8 @@ Result<std::string> build_dns_query(std::string_view name, DnsType type, uint16_
   return out;
 }
 
-// ---- the response ------------------------------------------------------------------------------------------------------
+// ---- the response
+// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -234,7 +236,8 @@ IpAddress address_of(const Record& record) {
 
 // What a record of the answer section has to be, whoever it belongs to. Fills in an alias's target.
 Result<void> check_answer(std::string_view message, Record& record) {
-  if (record.record_class != kClassIn) return fail(ErrorKind::protocol, "a DNS response with a record of another class");
+  if (record.record_class != kClassIn)
+    return fail(ErrorKind::protocol, "a DNS response with a record of another class");
   if ((has_type(record, DnsType::a) && record.data.size() != 4) ||
       (has_type(record, DnsType::aaaa) && record.data.size() != 16))
     return fail(ErrorKind::protocol, "a DNS response with an address of the wrong length");
@@ -253,7 +256,8 @@ Result<void> follow_chain(const std::vector<Record>& answers, uint16_t type, Dns
     for (const Record& record : answers) {
       if (record.owner != response.canonical_name) continue;
       if (record.type == type) {
-        if (response.addresses.size() == kAddressLimit) return fail(ErrorKind::protocol, "a DNS response with too many addresses");
+        if (response.addresses.size() == kAddressLimit)
+          return fail(ErrorKind::protocol, "a DNS response with too many addresses");
         response.addresses.push_back(address_of(record));
         response.ttl = std::min(response.ttl, record.ttl);
       } else if (has_type(record, DnsType::cname)) {
@@ -278,12 +282,14 @@ Result<DnsResponse> parse_dns_response(std::string_view message, std::string_vie
   response.canonical_name = sent.take_name(DnsCursor::Compression::refused);
   const uint16_t type = sent.take16();
   sent.take16();
-  if (!sent.ok() || !is_answerable(type)) return fail(ErrorKind::internal, "a DNS response is judged without its query");
+  if (!sent.ok() || !is_answerable(type))
+    return fail(ErrorKind::internal, "a DNS response is judged without its query");
 
   DnsCursor cursor(message);
   const Header header = take_header(cursor);
   if (!cursor.ok()) return fail(ErrorKind::protocol, "a DNS response shorter than its header");
-  if (!(header.flags & kResponseBit) || header.opcode() != 0) return fail(ErrorKind::protocol, "a DNS message that is not a response");
+  if (!(header.flags & kResponseBit) || header.opcode() != 0)
+    return fail(ErrorKind::protocol, "a DNS message that is not a response");
   if (header.id != asked.id) return fail(ErrorKind::protocol, "a DNS response with another id than the query");
   const size_t question_size = sent.at() - kDnsHeaderSize;
   if (header.questions != 1 || cursor.take(question_size) != query.substr(kDnsHeaderSize, question_size))
@@ -311,7 +317,8 @@ Result<DnsResponse> parse_dns_response(std::string_view message, std::string_vie
   return response;
 }
 
-// ---- TCP ----------------------------------------------------------------------------------------------------------------
+// ---- TCP
+// ----------------------------------------------------------------------------------------------------------------
 
 std::string dns_tcp_frame(std::string_view message) {
   std::string out;
@@ -328,7 +335,8 @@ Result<size_t> DnsTcpReader::feed(std::string_view bytes) {
     if (buffer_.size() < 2) return taken;
     length_ = static_cast<size_t>(static_cast<uint8_t>(buffer_[0])) << 8 | static_cast<uint8_t>(buffer_[1]);
     buffer_.clear();
-    if (*length_ == 0 || *length_ > limit_) return fail(ErrorKind::protocol, "a DNS message of {} bytes over TCP", *length_);
+    if (*length_ == 0 || *length_ > limit_)
+      return fail(ErrorKind::protocol, "a DNS message of {} bytes over TCP", *length_);
   }
   const size_t count = std::min(*length_ - buffer_.size(), bytes.size() - taken);
   buffer_.append(bytes.substr(taken, count));

@@ -20,19 +20,27 @@
 namespace stockade::net {
 
 inline constexpr size_t kDnsHeaderSize = 12;
-inline constexpr size_t kDnsNameLimit = 255;        // on the wire, with the root's zero
-inline constexpr size_t kDnsQueryLimit = 4096;      // a query longer than this is refused
-inline constexpr uint16_t kDnsUdpPayload = 1232;    // what we announce and never exceed over UDP (DNS flag day 2020)
+inline constexpr size_t kDnsNameLimit = 255;      // on the wire, with the root's zero
+inline constexpr size_t kDnsQueryLimit = 4096;    // a query longer than this is refused
+inline constexpr uint16_t kDnsUdpPayload = 1232;  // what we announce and never exceed over UDP (DNS flag day 2020)
 
 enum class DnsType : uint16_t { a = 1, ns = 2, cname = 5, soa = 6, ptr = 12, txt = 16, aaaa = 28, opt = 41, any = 255 };
 
-enum class DnsCode : uint8_t { no_error = 0, form_error = 1, server_failure = 2, no_name = 3, not_implemented = 4, refused = 5 };
+enum class DnsCode : uint8_t {
+  no_error = 0,
+  form_error = 1,
+  server_failure = 2,
+  no_name = 3,
+  not_implemented = 4,
+  refused = 5
+};
 
 struct DnsQuery {
   uint16_t id = 0;
   bool recursion_desired = false;
   bool checking_disabled = false;
-  std::string name;      // lower case, no trailing dot ("." is the root); bytes that are not printable as \DDD, as in zone files
+  std::string
+      name;  // lower case, no trailing dot ("." is the root); bytes that are not printable as \DDD, as in zone files
   std::string question;  // the question section as it was asked, echoed in answers
   uint16_t type = 0;     // any value; compare with DnsType
   bool edns = false;
@@ -61,7 +69,8 @@ struct DnsReply {
 std::string build_dns_reply(const DnsQuery& query, const DnsReply& reply, size_t size_limit);
 size_t udp_limit(const DnsQuery& query);
 
-// ---- resolver ---------------------------------------------------------------------------------------------------------
+// ---- resolver
+// ---------------------------------------------------------------------------------------------------------
 
 // A query for `name` (labels of 1 to 63 bytes, at most 253 in all, a trailing dot allowed) with EDNS. `id` and
 // `case_bits` come from a source that an attacker can't guess: each letter's case follows one bit (0x20, empty: off).
@@ -69,15 +78,16 @@ Result<std::string> build_dns_query(std::string_view name, DnsType type, uint16_
 
 struct DnsResponse {
   DnsCode code = DnsCode::no_error;
-  bool truncated = false;              // ask again over TCP; nothing else is set
-  std::vector<IpAddress> addresses;    // of the name itself or the end of its CNAME chain, in the message's order
-  uint32_t ttl = 0;                    // the least along the chain
-  std::string canonical_name;          // the chain's end, lower case
+  bool truncated = false;            // ask again over TCP; nothing else is set
+  std::vector<IpAddress> addresses;  // of the name itself or the end of its CNAME chain, in the message's order
+  uint32_t ttl = 0;                  // the least along the chain
+  std::string canonical_name;        // the chain's end, lower case
 };
 // The response to `query` (as build_dns_query made it). Records that do not belong to the chain are ignored.
 Result<DnsResponse> parse_dns_response(std::string_view message, std::string_view query);
 
-// ---- TCP --------------------------------------------------------------------------------------------------------------
+// ---- TCP
+// --------------------------------------------------------------------------------------------------------------
 
 std::string dns_tcp_frame(std::string_view message);
 

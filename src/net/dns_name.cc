@@ -54,8 +54,8 @@ std::string_view DnsCursor::take(size_t count) {
 
 std::string DnsCursor::take_name(Compression compression) {
   std::string name;
-  size_t place = at_;        // where the walk is; at_ follows only until the first pointer
-  size_t lowest = at_;       // a pointer must lead before this
+  size_t place = at_;   // where the walk is; at_ follows only until the first pointer
+  size_t lowest = at_;  // a pointer must lead before this
   size_t wire_size = 0;
   bool jumped = false;
   while (ok_ && place < message_.size()) {

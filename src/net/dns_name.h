@@ -1,5 +1,5 @@
-// Reading of DNS wire format: a cursor that never leaves its message, and names with their compression (RFC 1035, 4.1.4).
-// Shared by the two sides of dns.h only.
+// Reading of DNS wire format: a cursor that never leaves its message, and names with their compression (RFC
+// 1035, 4.1.4). Shared by the two sides of dns.h only.
 #pragma once
 
 #include <cstdint>

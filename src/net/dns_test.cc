@@ -24,13 +24,17 @@ std::string header(uint16_t id, uint16_t flags, uint16_t qd, uint16_t an = 0, ui
   return out;
 }
 
-const std::string kQuestion = "\x03WwW\x07""example\x03""com\x00\x00\x01\x00\x01"s;
+const std::string kQuestion =
+    "\x03WwW\x07"
+    "example\x03"
+    "com\x00\x00\x01\x00\x01"s;
 const std::string kOpt = "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"s;
 
 struct LdnsPacket {
   ldns_pkt* packet = nullptr;
   explicit LdnsPacket(std::string_view wire) {
-    if (ldns_wire2pkt(&packet, reinterpret_cast<const uint8_t*>(wire.data()), wire.size()) != LDNS_STATUS_OK) packet = nullptr;
+    if (ldns_wire2pkt(&packet, reinterpret_cast<const uint8_t*>(wire.data()), wire.size()) != LDNS_STATUS_OK)
+      packet = nullptr;
   }
   ~LdnsPacket() {
     if (packet) ldns_pkt_free(packet);
@@ -57,7 +61,10 @@ TEST(DnsQuery, IsReadWithItsCaseKeptForTheEcho) {
 
 TEST(DnsQuery, WritesStrangeLabelsAsZoneFilesDo) {
   EXPECT_EQ(parse_dns_query(header(1, 0, 1) + "\x00\x00\x01\x00\x01"s)->name, ".");
-  EXPECT_EQ(parse_dns_query(header(1, 0, 1) + "\x06""a.b\\\x00\xff\x00\x00\x01\x00\x01"s)->name, "a\\.b\\\\\\000\\255");
+  EXPECT_EQ(parse_dns_query(header(1, 0, 1) + "\x06"
+                                              "a.b\\\x00\xff\x00\x00\x01\x00\x01"s)
+                ->name,
+            "a\\.b\\\\\\000\\255");
 }
 
 struct RefusedQuery {
@@ -87,15 +94,30 @@ TEST(DnsQuery, IsRefusedWithTheFittingCode) {
       {"a pointer", header(1, 0, 1) + "\xc0\x0c\x00\x01\x00\x01"s, DnsCode::form_error},
       {"a label of 64", header(1, 0, 1) + long_label, DnsCode::form_error},
       {"a name of 257", header(1, 0, 1) + long_name + "\x00\x00\x01\x00\x01"s, DnsCode::form_error},
-      {"a label past the end", header(1, 0, 1) + "\x05""abc", DnsCode::form_error},
-      {"no root", header(1, 0, 1) + "\x03""abc", DnsCode::form_error},
+      {"a label past the end",
+       header(1, 0, 1) + "\x05"
+                         "abc",
+       DnsCode::form_error},
+      {"no root",
+       header(1, 0, 1) + "\x03"
+                         "abc",
+       DnsCode::form_error},
       {"no type", header(1, 0, 1) + "\x00\x00"s, DnsCode::form_error},
       {"bytes behind", header(1, 0, 1) + kQuestion + "x", DnsCode::form_error},
       {"OPT that is missing", header(1, 0, 1, 0, 0, 1) + kQuestion, DnsCode::form_error},
-      {"additional A", header(1, 0, 1, 0, 0, 1) + kQuestion + "\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00"s, DnsCode::form_error},
-      {"OPT with an owner", header(1, 0, 1, 0, 0, 1) + kQuestion + "\x01""a" + kOpt, DnsCode::form_error},
-      {"EDNS version 1", header(1, 0, 1, 0, 0, 1) + kQuestion + "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"s, DnsCode::not_implemented},
-      {"OPT with half an option", header(1, 0, 1, 0, 0, 1) + kQuestion + "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00"s, DnsCode::form_error},
+      {"additional A", header(1, 0, 1, 0, 0, 1) + kQuestion + "\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00"s,
+       DnsCode::form_error},
+      {"OPT with an owner",
+       header(1, 0, 1, 0, 0, 1) + kQuestion +
+           "\x01"
+           "a" +
+           kOpt,
+       DnsCode::form_error},
+      {"EDNS version 1", header(1, 0, 1, 0, 0, 1) + kQuestion + "\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"s,
+       DnsCode::not_implemented},
+      {"OPT with half an option",
+       header(1, 0, 1, 0, 0, 1) + kQuestion + "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00"s,
+       DnsCode::form_error},
       {"too long", header(1, 0, 1) + kQuestion + std::string(5000, 'x'), DnsCode::form_error},
   };
   for (const auto& [name, message, code] : cases) {
@@ -115,7 +137,8 @@ TEST(DnsQuery, IsRefusedWithTheFittingCode) {
 TEST(DnsReply, IsReadByLdns) {
   const auto query = parse_dns_query(header(7, 0x0100, 1, 0, 0, 1) + kQuestion + kOpt);
   ASSERT_TRUE(query);
-  const auto wire = build_dns_reply(*query, {.addresses = {ip("198.18.0.1"), ip("fd00::1"), ip("198.18.0.2")}, .ttl = 300}, 1232);
+  const auto wire =
+      build_dns_reply(*query, {.addresses = {ip("198.18.0.1"), ip("fd00::1"), ip("198.18.0.2")}, .ttl = 300}, 1232);
   const LdnsPacket oracle(wire);
   ASSERT_TRUE(oracle.packet);
   EXPECT_EQ(ldns_pkt_id(oracle.packet), 7);
@@ -162,22 +185,29 @@ TEST(DnsResolver, BuildsAQueryThatItsOwnServerSideAccepts) {
   EXPECT_EQ(query->name, "api.example.com");
   EXPECT_EQ(query->type, 28);
   EXPECT_TRUE(query->edns);
-  EXPECT_EQ(query->question.substr(0, 5), "\x03""API\x07"s);
+  EXPECT_EQ(query->question.substr(0, 5),
+            "\x03"
+            "API\x07"s);
   EXPECT_NE(query->question.find("EXAMPle"), std::string::npos);
-  EXPECT_EQ(parse_dns_query(*build_dns_query("Api.Example.com", DnsType::a, 1))->question.substr(0, 5), "\x03""api\x07"s);
+  EXPECT_EQ(parse_dns_query(*build_dns_query("Api.Example.com", DnsType::a, 1))->question.substr(0, 5),
+            "\x03"
+            "api\x07"s);
 }
 
 TEST(DnsResolver, RefusesNamesThatDnsCannotCarry) {
-  for (const std::string& name : {"a..b"s, ".a"s, "a.."s, std::string(64, 'a'), std::string(254, 'a'), "x." + std::string(64, 'b')})
+  for (const std::string& name :
+       {"a..b"s, ".a"s, "a.."s, std::string(64, 'a'), std::string(254, 'a'), "x." + std::string(64, 'b')})
     EXPECT_FALSE(build_dns_query(name, DnsType::a, 1)) << name;
   EXPECT_TRUE(build_dns_query(std::string(63, 'a'), DnsType::a, 1));
 }
 
 // ---- responses ----------------------------------------------------------------------------------------------------
 
-std::string record(std::string_view owner, uint16_t type, uint32_t ttl, std::string_view data, uint16_t record_class = 1) {
+std::string record(std::string_view owner, uint16_t type, uint32_t ttl, std::string_view data,
+                   uint16_t record_class = 1) {
   std::string out(owner);
-  for (uint16_t field : {type, record_class, static_cast<uint16_t>(ttl >> 16), static_cast<uint16_t>(ttl), static_cast<uint16_t>(data.size())}) {
+  for (uint16_t field : {type, record_class, static_cast<uint16_t>(ttl >> 16), static_cast<uint16_t>(ttl),
+                         static_cast<uint16_t>(data.size())}) {
     out.push_back(static_cast<char>(field >> 8));
     out.push_back(static_cast<char>(field));
   }
@@ -198,8 +228,10 @@ class DnsResponses : public testing::Test {
 };
 
 TEST_F(DnsResponses, GiveAddressesAndTheLeastTtl) {
-  const auto parsed = parse_dns_response(
-      response(3, record(kOwner, 1, 300, kAddress) + record(kOwner, 1, 60, "\x05\x06\x07\x08") + record(kOwner, 16, 1, "\x01x")), query_);
+  const auto parsed =
+      parse_dns_response(response(3, record(kOwner, 1, 300, kAddress) + record(kOwner, 1, 60, "\x05\x06\x07\x08") +
+                                         record(kOwner, 16, 1, "\x01x")),
+                         query_);
   ASSERT_TRUE(parsed) << parsed.error().message();
   EXPECT_EQ(parsed->addresses, (std::vector{ip("1.2.3.4"), ip("5.6.7.8")}));
   EXPECT_EQ(parsed->ttl, 60u);
@@ -207,10 +239,19 @@ TEST_F(DnsResponses, GiveAddressesAndTheLeastTtl) {
 }
 
 TEST_F(DnsResponses, FollowAChainInAnyOrder) {
-  const std::string cdn = "\x03""CDN\x03net\x00"s;
-  const std::string edge = "\x04""edge\x03""cdn\x03net\x00"s;
-  const auto parsed = parse_dns_response(
-      response(3, record("\x04""EDGE\x03""cdn\x03net\x00"s, 1, 30, kAddress) + record(cdn, 5, 20, edge) + record(kOwner, 5, 90, cdn)), query_);
+  const std::string cdn =
+      "\x03"
+      "CDN\x03net\x00"s;
+  const std::string edge =
+      "\x04"
+      "edge\x03"
+      "cdn\x03net\x00"s;
+  const auto parsed = parse_dns_response(response(3, record("\x04"
+                                                            "EDGE\x03"
+                                                            "cdn\x03net\x00"s,
+                                                            1, 30, kAddress) +
+                                                         record(cdn, 5, 20, edge) + record(kOwner, 5, 90, cdn)),
+                                         query_);
   ASSERT_TRUE(parsed) << parsed.error().message();
   EXPECT_EQ(parsed->addresses, std::vector{ip("1.2.3.4")});
   EXPECT_EQ(parsed->canonical_name, "edge.cdn.net");
@@ -218,7 +259,11 @@ TEST_F(DnsResponses, FollowAChainInAnyOrder) {
 }
 
 TEST_F(DnsResponses, IgnoreAddressesOfOtherNames) {
-  const auto parsed = parse_dns_response(response(2, record("\x04""evil\x00"s, 1, 30, "\x7f\x00\x00\x01"s) + record(kOwner, 1, 9, kAddress)), query_);
+  const auto parsed = parse_dns_response(response(2, record("\x04"
+                                                            "evil\x00"s,
+                                                            1, 30, "\x7f\x00\x00\x01"s) +
+                                                         record(kOwner, 1, 9, kAddress)),
+                                         query_);
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->addresses, std::vector{ip("1.2.3.4")});
 }
@@ -241,7 +286,10 @@ TEST_F(DnsResponses, SayThatThereIsNothing) {
 TEST_F(DnsResponses, AreRefused) {
   std::string other_case = question_;
   other_case[1] = static_cast<char>(other_case[1] ^ 0x20);
-  const std::string self = "\x03www\x07""example\x03""com\x00"s;
+  const std::string self =
+      "\x03www\x07"
+      "example\x03"
+      "com\x00"s;
   std::string chain;
   for (int i = 0; i < 20; ++i) {
     const auto name = [](int n) { return "\x01"s + static_cast<char>('a' + n) + "\x00"s; };
@@ -271,11 +319,12 @@ TEST_F(DnsResponses, AreRefused) {
       {"a pointer forward", response(1, record("\xc0\x40"s, 1, 1, kAddress))},
       {"a pointer into the header", response(1, record("\xc0\x00"s, 1, 1, kAddress))},
       {"a reserved label type", response(1, record("\x80"s, 1, 1, kAddress))},
-      {"300 addresses", response(300, [] {
-         std::string all;
-         for (int i = 0; i < 300; ++i) all += record(kOwner, 1, 1, kAddress);
-         return all;
-       }())},
+      {"300 addresses", response(300,
+                                 [] {
+                                   std::string all;
+                                   for (int i = 0; i < 300; ++i) all += record(kOwner, 1, 1, kAddress);
+                                   return all;
+                                 }())},
   };
   for (const auto& [name, message] : cases) EXPECT_FALSE(parse_dns_response(message, query_)) << name;
 }
@@ -316,11 +365,16 @@ bool has_other_types(std::string_view message) {
 
 // Seeded mutations: whatever we accept, ldns accepts, and reads the same addresses.
 TEST_F(DnsResponses, AgreeWithLdns) {
-  const std::string cdn = "\x03""cdn\x03net\x00"s;
+  const std::string cdn =
+      "\x03"
+      "cdn\x03net\x00"s;
   const std::string seeds[] = {
       response(1, record(kOwner, 1, 300, kAddress)),
       response(3, record(kOwner, 5, 60, cdn) + record(cdn, 1, 30, kAddress) + record(cdn, 1, 30, "\x09\x08\x07\x06")),
-      response(2, record(kOwner, 5, 60, "\x03""cdn\xc0\x18"s) + record("\xc0\x2d"s, 1, 30, kAddress)),
+      response(2, record(kOwner, 5, 60,
+                         "\x03"
+                         "cdn\xc0\x18"s) +
+                      record("\xc0\x2d"s, 1, 30, kAddress)),
   };
   std::mt19937 random(20240607);
   size_t accepted = 0;

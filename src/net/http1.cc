@@ -86,8 +86,8 @@ bool stays_open(const std::vector<HttpField>& fields, int minor_version) {
 
 // Connection makes a proxy behind us drop the fields that it names: only those that are about the connection.
 Result<void> check_connection_options(const std::vector<HttpField>& fields) {
-  static constexpr std::string_view kHopByHop[] = {"connection", "keep-alive",     "te",              "upgrade",
-                                                   "trailer",    "http2-settings", "proxy-connection"};
+  static constexpr std::string_view kHopByHop[] = {"connection",     "keep-alive",      "te", "upgrade", "trailer",
+                                                   "http2-settings", "proxy-connection"};
   for (const HttpField& field : fields) {
     const bool hop = std::any_of(std::begin(kHopByHop), std::end(kHopByHop),
                                  [&](std::string_view name) { return equals_ignoring_case(field.name, name); });
@@ -162,7 +162,8 @@ Result<void> read_host(RequestHead& head) {
   }
   // Clients leave the port out of CONNECT's Host; http's default port may be said or not.
   const bool connect = head.form == TargetForm::authority;
-  const bool same_port = connect ? !host.port || host.port == head.port : host.port.value_or(80) == head.port.value_or(80);
+  const bool same_port =
+      connect ? !host.port || host.port == head.port : host.port.value_or(80) == head.port.value_or(80);
   if (host.host != head.host || !same_port) return refuse("a Host that differs from the request's URL");
   return {};
 }
@@ -171,7 +172,8 @@ Result<void> read_request_body(RequestHead& head) {
   STOCKADE_ASSIGN(head.body, declared_framing(head.fields, head.minor_version));
   const bool declared = head.body.kind != BodyKind::until_close;
   if (!declared || head.body == BodyFraming{BodyKind::length, 0}) head.body = {};
-  if (declared && (head.method == "CONNECT" || head.method == "TRACE")) return refuse("a body where the method has none");
+  if (declared && (head.method == "CONNECT" || head.method == "TRACE"))
+    return refuse("a body where the method has none");
 
   const size_t expects = count_fields(head.fields, "expect");
   if (expects > 1) return refuse("more than one Expect");
@@ -207,7 +209,8 @@ void write_fields(std::string& out, const std::vector<HttpField>& fields) {
 
 }  // namespace
 
-// ---- collecting -------------------------------------------------------------------------------------------------------
+// ---- collecting
+// -------------------------------------------------------------------------------------------------------
 
 Result<size_t> HeadReader::feed(std::string_view bytes) {
   size_t taken = 0;
@@ -243,7 +246,8 @@ std::string HeadReader::take() {
   return std::exchange(head_, {});
 }
 
-// ---- judging ----------------------------------------------------------------------------------------------------------
+// ---- judging
+// ----------------------------------------------------------------------------------------------------------
 
 Result<Authority> parse_authority(std::string_view text) {
   constexpr std::string_view kNameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
@@ -306,7 +310,8 @@ Result<ResponseHead> parse_response_head(std::string_view text, std::string_view
   head.status = (rest[1] - '0') * 100 + (rest[2] - '0') * 10 + (rest[3] - '0');
   if (head.status < 100 || head.status > 599) return refuse("a status outside of 100 to 599");
   if (rest.size() > 5) head.reason = rest.substr(5);
-  if (std::any_of(head.reason.begin(), head.reason.end(), [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; }))
+  if (std::any_of(head.reason.begin(), head.reason.end(),
+                  [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; }))
     return refuse("a control character in the reason phrase");
   head.fields = std::move(lines.fields);
   STOCKADE_ASSIGN(head.body, declared_framing(head.fields, head.minor_version));
@@ -315,7 +320,8 @@ Result<ResponseHead> parse_response_head(std::string_view text, std::string_view
   const bool declared = head.body.kind != BodyKind::until_close;
   const bool nothing = head.body == BodyFraming{BodyKind::length, 0};
   const bool informational = head.status < 200;
-  if ((informational || head.status == 204) && declared && !nothing) return refuse("a body in a response that has none");
+  if ((informational || head.status == 204) && declared && !nothing)
+    return refuse("a body in a response that has none");
   head.switching = head.status == 101 || (request_method == "CONNECT" && head.status / 100 == 2);
   if (head.switching && declared && !nothing) return refuse("a body in a response that changes the protocol");
   head.interim = informational && !head.switching;
@@ -324,14 +330,16 @@ Result<ResponseHead> parse_response_head(std::string_view text, std::string_view
       return refuse("a 101 response whose Upgrade and Connection do not agree");
     head.upgrade = find_field(head.fields, "upgrade")->value;
   }
-  if (informational || head.switching || head.status == 204 || head.status == 304 || request_method == "HEAD" || nothing)
+  if (informational || head.switching || head.status == 204 || head.status == 304 || request_method == "HEAD" ||
+      nothing)
     head.body = {};
   if (head.body.kind == BodyKind::until_close) head.keep_alive = false;
   STOCKADE_TRY(confirm_response(text, head));
   return head;
 }
 
-// ---- writing ----------------------------------------------------------------------------------------------------------
+// ---- writing
+// ----------------------------------------------------------------------------------------------------------
 
 std::string write_request_head(const RequestHead& head) {
   std::string out = head.method;

@@ -1,7 +1,7 @@
-// HTTP/1 heads (RFC 9112), read so that no server can read them differently: bare CR or LF, folding, white space before a
-// colon, a second Host, Content-Length beside Transfer-Encoding and the rest of the request-smuggling zoo are refused,
-// not repaired. Each head is then read again by llhttp, and accepted only if both readings agree. To forward a head,
-// write what was parsed (write_request_head), never the bytes that arrived.
+// HTTP/1 heads (RFC 9112), read so that no server can read them differently: bare CR or LF, folding, white space before
+// a colon, a second Host, Content-Length beside Transfer-Encoding and the rest of the request-smuggling zoo are
+// refused, not repaired. Each head is then read again by llhttp, and accepted only if both readings agree. To forward a
+// head, write what was parsed (write_request_head), never the bytes that arrived.
 //
 // A head is collected by HeadReader and judged by parse_*_head; where its body ends is http1_body.h's business. Not
 // covered: HTTP/2 (an h2c upgrade is only reported), and what a body means. Pure functions, any thread.
@@ -63,7 +63,7 @@ struct RequestHead {
 
   std::string host;  // lower case, IPv6 without brackets; from the target where it names one, and Host agrees
   std::optional<uint16_t> port;
-  std::string path;                  // raw, begins with "/"; path.h normalises it. "*" for asterisk form, empty for CONNECT
+  std::string path;  // raw, begins with "/"; path.h normalises it. "*" for asterisk form, empty for CONNECT
   std::optional<std::string> query;  // raw, without the "?"
 
   BodyFraming body;
@@ -90,8 +90,8 @@ struct ResponseHead {
 // The response to a request with `request_method`, which decides whether it has a body.
 Result<ResponseHead> parse_response_head(std::string_view head, std::string_view request_method);
 
-// The head as we understood it: origin form (authority form for CONNECT), the fields in their order, one space after each
-// colon, without Proxy-Connection, Proxy-Authorization and Keep-Alive.
+// The head as we understood it: origin form (authority form for CONNECT), the fields in their order, one space after
+// each colon, without Proxy-Connection, Proxy-Authorization and Keep-Alive.
 std::string write_request_head(const RequestHead& head);
 std::string write_response_head(const ResponseHead& head);
 

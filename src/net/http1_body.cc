@@ -43,12 +43,20 @@ bool are_extensions_sound(std::string_view text) {
 
 }  // namespace
 
-BodyFramer::BodyFramer(BodyFraming framing, MessageSide side) : state_(State::done), side_(side), left_(framing.length) {
+BodyFramer::BodyFramer(BodyFraming framing, MessageSide side)
+    : state_(State::done), side_(side), left_(framing.length) {
   switch (framing.kind) {
-    case BodyKind::none: break;
-    case BodyKind::length: state_ = framing.length == 0 ? State::done : State::counted; break;
-    case BodyKind::chunked: state_ = State::chunk_line; break;
-    case BodyKind::until_close: state_ = State::unbounded; break;
+    case BodyKind::none:
+      break;
+    case BodyKind::length:
+      state_ = framing.length == 0 ? State::done : State::counted;
+      break;
+    case BodyKind::chunked:
+      state_ = State::chunk_line;
+      break;
+    case BodyKind::until_close:
+      state_ = State::unbounded;
+      break;
   }
 }
 
@@ -95,7 +103,8 @@ Result<size_t> BodyFramer::consume(std::string_view bytes, std::string* content)
         if (complete) STOCKADE_TRY(end_trailer_line());
         break;
       }
-      case State::done: break;
+      case State::done:
+        break;
     }
   }
   return taken;
@@ -127,7 +136,8 @@ Result<void> BodyFramer::end_chunk_line() {
       std::find_if(line.begin(), line.end(), [](char c) { return hex_value(c) < 0; }) - line.begin());
   const auto extensions = std::string_view(line).substr(digits);
   if (digits == 0 || digits > kChunkDigits) return refuse("a chunk size that is not a plain hexadecimal number");
-  if (!extensions.empty() && side_ == MessageSide::request) return refuse("a chunk extension, or anything else, after a chunk size");
+  if (!extensions.empty() && side_ == MessageSide::request)
+    return refuse("a chunk extension, or anything else, after a chunk size");
   if (!are_extensions_sound(extensions)) return refuse("a malformed chunk extension");
   extensions_ += extensions.size();
   if (extensions_ > kChunkExtensionTotal) return refuse("more than 16 KiB of chunk extensions");
@@ -145,12 +155,11 @@ Result<void> BodyFramer::end_trailer_line() {
   }
   trailers_ += line.size();
   STOCKADE_ASSIGN(const HttpField field, parse_field_line(line));
-  static constexpr std::string_view kForbidden[] = {"authorization", "connection", "content-encoding", "content-range",
-                                                    "content-type",  "cookie",     "expect",           "set-cookie",
-                                                    "te",            "trailer",    "upgrade"};
-  const bool forbidden = std::any_of(std::begin(kForbidden), std::end(kForbidden), [&](std::string_view name) {
-    return equals_ignoring_case(name, field.name);
-  });
+  static constexpr std::string_view kForbidden[] = {
+      "authorization", "connection", "content-encoding", "content-range", "content-type", "cookie", "expect",
+      "set-cookie",    "te",         "trailer",          "upgrade"};
+  const bool forbidden = std::any_of(std::begin(kForbidden), std::end(kForbidden),
+                                     [&](std::string_view name) { return equals_ignoring_case(name, field.name); });
   if (forbidden || is_framing_field(field.name)) return fail(ErrorKind::protocol, "{} in a trailer", field.name);
   return {};
 }

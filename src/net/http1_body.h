@@ -1,6 +1,7 @@
-// Where the body of an HTTP/1 message ends (RFC 9112, sections 6 and 7), byte by byte or in pieces: the same bytes give the
-// same answer however they are cut. What follows the end is the next message and is left alone, so that every request on a
-// kept connection is judged. Chunk sizes, extensions and trailers are read as strictly as heads. Pure, any thread.
+// Where the body of an HTTP/1 message ends (RFC 9112, sections 6 and 7), byte by byte or in pieces: the same bytes give
+// the same answer however they are cut. What follows the end is the next message and is left alone, so that every
+// request on a kept connection is judged. Chunk sizes, extensions and trailers are read as strictly as heads. Pure, any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@
 namespace stockade::net {
 
 inline constexpr size_t kTrailerLimit = 8 * 1024;
-inline constexpr size_t kChunkExtensionLimit = 256;         // of one chunk, in a response; requests have none
-inline constexpr size_t kChunkExtensionTotal = 16 * 1024;   // of one message
+inline constexpr size_t kChunkExtensionLimit = 256;        // of one chunk, in a response; requests have none
+inline constexpr size_t kChunkExtensionTotal = 16 * 1024;  // of one message
 
 enum class MessageSide { request, response };
 

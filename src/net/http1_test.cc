@@ -26,10 +26,14 @@ Result<ResponseHead> response(std::string_view text, std::string_view method = "
 }
 
 // A request with these header lines (each with its CRLF) besides Host.
-std::string post(std::string_view lines) { return "POST /x HTTP/1.1\r\nHost: a.example\r\n" + std::string(lines) + "\r\n"; }
+std::string post(std::string_view lines) {
+  return "POST /x HTTP/1.1\r\nHost: a.example\r\n" + std::string(lines) + "\r\n";
+}
 
 TEST(HttpRequestParser, ReadsAnOrdinaryRequest) {
-  const auto head = request("POST /v1/x?a=b HTTP/1.1\r\nHost: API.example.com:8080\r\nContent-Length: 12\r\nX-A:\t b \r\nExpect: 100-continue\r\n\r\n");
+  const auto head = request(
+      "POST /v1/x?a=b HTTP/1.1\r\nHost: API.example.com:8080\r\nContent-Length: 12\r\nX-A:\t b \r\nExpect: "
+      "100-continue\r\n\r\n");
   ASSERT_TRUE(head) << head.error().message();
   EXPECT_EQ(head->method, "POST");
   EXPECT_EQ(head->path, "/v1/x");
@@ -42,7 +46,8 @@ TEST(HttpRequestParser, ReadsAnOrdinaryRequest) {
   EXPECT_TRUE(head->expects_continue);
   EXPECT_EQ(find_field(head->fields, "x-a")->value, "b");
   EXPECT_EQ(write_request_head(*head),
-            "POST /v1/x?a=b HTTP/1.1\r\nHost: API.example.com:8080\r\nContent-Length: 12\r\nX-A: b\r\nExpect: 100-continue\r\n\r\n");
+            "POST /v1/x?a=b HTTP/1.1\r\nHost: API.example.com:8080\r\nContent-Length: 12\r\nX-A: b\r\nExpect: "
+            "100-continue\r\n\r\n");
 }
 
 TEST(HttpRequestParser, ReadsAnEveryDaySelection) {
@@ -74,23 +79,29 @@ TEST(HttpRequestParser, KnowsWhenAConnectionStaysOpen) {
 }
 
 TEST(HttpRequestParser, FlagsAnUpgrade) {
-  const auto head = request("GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  const auto head =
+      request("GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n");
   ASSERT_TRUE(head) << head.error().message();
   EXPECT_EQ(head->upgrade, "websocket");
-  const auto h2c = request("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n\r\n");
+  const auto h2c = request(
+      "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+      "AAM\r\n\r\n");
   ASSERT_TRUE(h2c) << h2c.error().message();
   EXPECT_EQ(h2c->upgrade, "h2c");
 }
 
 TEST(HttpRequestParser, ReadsWhatAProxyGets) {
-  const auto connect = request("CONNECT api.example.com:443 HTTP/1.1\r\nHost: api.example.com\r\nProxy-Connection: keep-alive\r\n\r\n", RequestPlace::proxy);
+  const auto connect =
+      request("CONNECT api.example.com:443 HTTP/1.1\r\nHost: api.example.com\r\nProxy-Connection: keep-alive\r\n\r\n",
+              RequestPlace::proxy);
   ASSERT_TRUE(connect) << connect.error().message();
   EXPECT_EQ(connect->form, TargetForm::authority);
   EXPECT_EQ(connect->host, "api.example.com");
   EXPECT_EQ(connect->port, 443);
   EXPECT_TRUE(request("CONNECT [::1]:443 HTTP/1.0\r\n\r\n", RequestPlace::proxy));
 
-  const auto get = request("GET HTTP://User.Example:8080?q HTTP/1.0\r\nProxy-Authorization: x\r\n\r\n", RequestPlace::proxy);
+  const auto get =
+      request("GET HTTP://User.Example:8080?q HTTP/1.0\r\nProxy-Authorization: x\r\n\r\n", RequestPlace::proxy);
   ASSERT_TRUE(get) << get.error().message();
   EXPECT_EQ(get->host, "user.example");
   EXPECT_EQ(get->path, "/");
@@ -106,7 +117,9 @@ struct Smuggling {
 };
 
 std::vector<Smuggling> smuggling() {
-  const auto get = [](std::string_view target) { return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a.example\r\n\r\n"; };
+  const auto get = [](std::string_view target) {
+    return "GET " + std::string(target) + " HTTP/1.1\r\nHost: a.example\r\n\r\n";
+  };
   const auto host = [](std::string_view line) { return "GET / HTTP/1.1\r\n" + std::string(line) + "\r\n\r\n"; };
   const auto version = [](std::string_view v) { return "GET / " + std::string(v) + "\r\nHost: a\r\n\r\n"; };
   std::string many = "GET / HTTP/1.1\r\nHost: a\r\n";
@@ -151,7 +164,8 @@ std::vector<Smuggling> smuggling() {
       {"chunked with a space behind", post("Transfer-Encoding: chunked \r\n")},
       {"chunked with a tab before", post("Transfer-Encoding:\tchunked\r\n")},
       {"chunked with a vertical tab before", post("Transfer-Encoding:\vchunked\r\n")},
-      {"chunked with a control before", post("Transfer-Encoding: \x01""chunked\r\n")},
+      {"chunked with a control before", post("Transfer-Encoding: \x01"
+                                             "chunked\r\n")},
       {"chunked with a NUL behind", post("Transfer-Encoding: chunked\0\r\n"s)},
       {"chunked with a high byte", post("Transfer-Encoding: chunked\xff\r\n")},
       {"an empty coding", post("Transfer-Encoding:\r\n")},
@@ -338,11 +352,13 @@ TEST(HttpResponseParser, KnowsWhereBodiesEnd) {
   EXPECT_FALSE(response("HTTP/1.1 200 OK\r\n\r\n")->keep_alive);
   EXPECT_TRUE(response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")->keep_alive);
   EXPECT_TRUE(response("HTTP/1.1 200 OK\r\n\r\n", "CONNECT")->switching);
-  const auto upgraded = response("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  const auto upgraded =
+      response("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   EXPECT_TRUE(upgraded->switching);
   EXPECT_FALSE(upgraded->interim);
   EXPECT_EQ(upgraded->upgrade, "websocket");
-  EXPECT_EQ(write_response_head(*upgraded), "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  EXPECT_EQ(write_response_head(*upgraded),
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
 TEST(HttpResponseParser, RefusesResponseSplittingAndItsLike) {
@@ -408,7 +424,11 @@ TEST(BodyFramer, FindsTheEndHoweverTheBytesAreCut) {
       {{}, MessageSide::request, "GET /", 0, ""},
       {{BodyKind::length, 5}, MessageSide::request, "helloGET /", 5, "hello"},
       {{BodyKind::chunked}, MessageSide::request, "5\r\nhello\r\n0\r\n\r\nGET /", 15, "hello"},
-      {{BodyKind::chunked}, MessageSide::request, "1\r\na\r\n0A\r\n0123456789\r\n000\r\nX-Sum: 1\r\n\r\nGET", 39, "a0123456789"},
+      {{BodyKind::chunked},
+       MessageSide::request,
+       "1\r\na\r\n0A\r\n0123456789\r\n000\r\nX-Sum: 1\r\n\r\nGET",
+       39,
+       "a0123456789"},
       {{BodyKind::chunked}, MessageSide::response, "3;a;b=c;d=\"e f\"\r\nabc\r\n0\r\n\r\nH", 27, "abc"},
   };
   for (const auto& c : cases) {
@@ -417,7 +437,8 @@ TEST(BodyFramer, FindsTheEndHoweverTheBytesAreCut) {
     EXPECT_TRUE(whole.done) << c.bytes;
     EXPECT_EQ(whole.taken, c.taken) << c.bytes;
     EXPECT_EQ(whole.content, c.content);
-    for (size_t piece = 1; piece < c.bytes.size(); ++piece) EXPECT_EQ(frame(c.framing, c.side, c.bytes, piece), whole) << piece;
+    for (size_t piece = 1; piece < c.bytes.size(); ++piece)
+      EXPECT_EQ(frame(c.framing, c.side, c.bytes, piece), whole) << piece;
   }
 }
 

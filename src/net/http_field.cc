@@ -19,18 +19,15 @@ bool is_token_byte(char c) {
 
 // The name as servers see it that turn names into variables: every separator alike.
 bool looks_like(std::string_view name, std::string_view framing) {
-  return std::equal(name.begin(), name.end(), framing.begin(), framing.end(), [](char a, char b) {
-    return lower(a) == b || (b == '-' && !is_alphanumeric(a));
-  });
+  return std::equal(name.begin(), name.end(), framing.begin(), framing.end(),
+                    [](char a, char b) { return lower(a) == b || (b == '-' && !is_alphanumeric(a)); });
 }
 
 bool is_space(char c) { return c == ' ' || c == '\t'; }
 
 }  // namespace
 
-bool is_token(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), is_token_byte);
-}
+bool is_token(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_token_byte); }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
@@ -52,13 +49,13 @@ Result<HttpField> parse_field_line(std::string_view line) {
   const auto colon = line.find(':');
   if (colon == std::string_view::npos) return fail(ErrorKind::protocol, "a header line without a colon");
   const auto name = line.substr(0, colon);
-  if (!name.empty() && is_space(name.back())) return fail(ErrorKind::protocol, "white space between a header's name and its colon");
+  if (!name.empty() && is_space(name.back()))
+    return fail(ErrorKind::protocol, "white space between a header's name and its colon");
   if (!is_token(name)) return fail(ErrorKind::protocol, "a header name that is not a token");
 
   const auto raw = line.substr(colon + 1);
-  const bool clean = std::none_of(raw.begin(), raw.end(), [](char c) {
-    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
-  });
+  const bool clean = std::none_of(
+      raw.begin(), raw.end(), [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
   if (!clean) return fail(ErrorKind::protocol, "a control character in the value of header {}", name);
   auto value = raw;
   while (!value.empty() && is_space(value.front())) value.remove_prefix(1);
@@ -66,7 +63,8 @@ Result<HttpField> parse_field_line(std::string_view line) {
 
   for (std::string_view framing : kFramingFields) {
     if (!looks_like(name, framing)) continue;
-    if (!equals_ignoring_case(name, framing)) return fail(ErrorKind::protocol, "header {} can be mistaken for {}", name, framing);
+    if (!equals_ignoring_case(name, framing))
+      return fail(ErrorKind::protocol, "header {} can be mistaken for {}", name, framing);
     if (raw != value && raw != std::string(" ").append(value))
       return fail(ErrorKind::protocol, "white space around the value of {} that parsers read differently", framing);
   }
@@ -81,9 +79,8 @@ const HttpField* find_field(std::span<const HttpField> fields, std::string_view 
 }
 
 size_t count_fields(std::span<const HttpField> fields, std::string_view name) {
-  return static_cast<size_t>(std::count_if(fields.begin(), fields.end(), [&](const HttpField& field) {
-    return equals_ignoring_case(field.name, name);
-  }));
+  return static_cast<size_t>(std::count_if(
+      fields.begin(), fields.end(), [&](const HttpField& field) { return equals_ignoring_case(field.name, name); }));
 }
 
 bool has_list_token(std::span<const HttpField> fields, std::string_view name, std::string_view token) {

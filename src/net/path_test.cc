@@ -56,20 +56,22 @@ INSTANTIATE_TEST_SUITE_P(
     Paths, PathRefusal,
     testing::Values(
         RefusedPath{"", "no slash"}, RefusedPath{"v1", "no slash"}, RefusedPath{"/..", "dot segment"},
-        RefusedPath{"/../x", "dot segment"}, RefusedPath{"/a/./b", "dot segment"}, RefusedPath{"/a/%2e%2e/b", "dot segment"},
-        RefusedPath{"/a/.%2E", "dot segment"}, RefusedPath{"//", "empty segment"}, RefusedPath{"/a//b", "empty segment"},
-        RefusedPath{"/a%2fb", "encoded slash"}, RefusedPath{"/a%2Fb", "encoded slash"}, RefusedPath{"/a%5cb", "backslash"},
-        RefusedPath{"/a\\b", "backslash"}, RefusedPath{"/a%00", "control"}, RefusedPath{"/a%0d%0a", "control"},
-        RefusedPath{"/a%7f", "control"}, RefusedPath{"/a%252e", "encoded twice"}, RefusedPath{"/%25%32%65", "encoded twice" },
-        RefusedPath{"/a%2561", "encoded twice"}, RefusedPath{"/a;b", "\";\""}, RefusedPath{"/a/..;/b", "\";\""},
-        RefusedPath{"/a%3Bb", "\";\""}, RefusedPath{"/a%", "percent sign"}, RefusedPath{"/a%4", "percent sign"},
-        RefusedPath{"/a%zz", "percent sign"}, RefusedPath{"/a%u0041", "percent sign"}, RefusedPath{"/caf\xc3\xa9", "outside of ASCII"},
+        RefusedPath{"/../x", "dot segment"}, RefusedPath{"/a/./b", "dot segment"},
+        RefusedPath{"/a/%2e%2e/b", "dot segment"}, RefusedPath{"/a/.%2E", "dot segment"},
+        RefusedPath{"//", "empty segment"}, RefusedPath{"/a//b", "empty segment"},
+        RefusedPath{"/a%2fb", "encoded slash"}, RefusedPath{"/a%2Fb", "encoded slash"},
+        RefusedPath{"/a%5cb", "backslash"}, RefusedPath{"/a\\b", "backslash"}, RefusedPath{"/a%00", "control"},
+        RefusedPath{"/a%0d%0a", "control"}, RefusedPath{"/a%7f", "control"}, RefusedPath{"/a%252e", "encoded twice"},
+        RefusedPath{"/%25%32%65", "encoded twice"}, RefusedPath{"/a%2561", "encoded twice"},
+        RefusedPath{"/a;b", "\";\""}, RefusedPath{"/a/..;/b", "\";\""}, RefusedPath{"/a%3Bb", "\";\""},
+        RefusedPath{"/a%", "percent sign"}, RefusedPath{"/a%4", "percent sign"}, RefusedPath{"/a%zz", "percent sign"},
+        RefusedPath{"/a%u0041", "percent sign"}, RefusedPath{"/caf\xc3\xa9", "outside of ASCII"},
         RefusedPath{"/%c0%ae", "not UTF-8"}, RefusedPath{"/%ff", "not UTF-8"}, RefusedPath{"/%c3", "not UTF-8"},
-        RefusedPath{"/%c3/x", "not UTF-8"}, RefusedPath{"/%e0%80%af", "not UTF-8"}, RefusedPath{"/%ed%a0%80", "not UTF-8"},
-        RefusedPath{"/%f4%90%80%80", "not UTF-8"}, RefusedPath{"/%ef%bc%8f", "dot or a slash"},
-        RefusedPath{"/%ef%bc%8e%ef%bc%8e", "dot or a slash"}, RefusedPath{"/%e2%80%a6", "dot or a slash"},
-        RefusedPath{"/%c2%85", "dot or a slash"}, RefusedPath{"/a?b", "ends a path"}, RefusedPath{"/a#b", "ends a path"},
-        RefusedPath{"/a b", "ends a path"}));
+        RefusedPath{"/%c3/x", "not UTF-8"}, RefusedPath{"/%e0%80%af", "not UTF-8"},
+        RefusedPath{"/%ed%a0%80", "not UTF-8"}, RefusedPath{"/%f4%90%80%80", "not UTF-8"},
+        RefusedPath{"/%ef%bc%8f", "dot or a slash"}, RefusedPath{"/%ef%bc%8e%ef%bc%8e", "dot or a slash"},
+        RefusedPath{"/%e2%80%a6", "dot or a slash"}, RefusedPath{"/%c2%85", "dot or a slash"},
+        RefusedPath{"/a?b", "ends a path"}, RefusedPath{"/a#b", "ends a path"}, RefusedPath{"/a b", "ends a path"}));
 
 TEST(PathNormaliser, DoesNotJoinPiecesIntoASecondEncoding) {
   // "%25" beside "%32%65" would decode to "%2e" in a second round.
@@ -82,14 +84,14 @@ TEST(Overrides, AreFoundInHeadersAndQuery) {
   RequestHead head;
   head.path = "/x";
   EXPECT_FALSE(find_override(head));
-  for (const char* name : {"X-HTTP-Method-Override", "x-method-override", "X-HTTP-Method", "X-Original-URL", "X-Rewrite-URL",
-                           "X_HTTP_METHOD_OVERRIDE", "X-Forwarded-Host", "Forwarded"}) {
+  for (const char* name : {"X-HTTP-Method-Override", "x-method-override", "X-HTTP-Method", "X-Original-URL",
+                           "X-Rewrite-URL", "X_HTTP_METHOD_OVERRIDE", "X-Forwarded-Host", "Forwarded"}) {
     head.fields = {{"Accept", "*/*"}, {name, "DELETE"}};
     EXPECT_EQ(find_override(head), std::string("header ") + name);
   }
   head.fields.clear();
-  for (const char* query : {"_method=DELETE", "a=1&_method=PUT", "a&%5fmethod=PUT", "_METHOD", "a=1;_method=x", "$httpMethod=GET",
-                            "X-HTTP-Method-Override=PUT"}) {
+  for (const char* query : {"_method=DELETE", "a=1&_method=PUT", "a&%5fmethod=PUT", "_METHOD", "a=1;_method=x",
+                            "$httpMethod=GET", "X-HTTP-Method-Override=PUT"}) {
     head.query = query;
     EXPECT_TRUE(find_override(head)) << query;
   }

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
+
+#include "base/printable.h"
 
 namespace stockade::net {
 
@@ -13,11 +16,16 @@ constexpr size_t kParameterLimit = 200;
 
 std::string_view phrase(RefusalStatus status) {
   switch (status) {
-    case RefusalStatus::forbidden: return "Forbidden";
-    case RefusalStatus::bad_request: return "Bad Request";
-    case RefusalStatus::bad_gateway: return "Bad Gateway";
-    case RefusalStatus::gateway_timeout: return "Gateway Timeout";
-    case RefusalStatus::loop_detected: return "Loop Detected";
+    case RefusalStatus::forbidden:
+      return "Forbidden";
+    case RefusalStatus::bad_request:
+      return "Bad Request";
+    case RefusalStatus::bad_gateway:
+      return "Bad Gateway";
+    case RefusalStatus::gateway_timeout:
+      return "Gateway Timeout";
+    case RefusalStatus::loop_detected:
+      return "Loop Detected";
   }
   return "Forbidden";
 }
@@ -35,23 +43,6 @@ std::string parameter(std::string_view text) {
   return out;
 }
 
-// One code point of well-formed UTF-8 and its length; {0xfffd, 1} for anything else.
-std::pair<uint32_t, size_t> code_point(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  const size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
-  if (size == 0 || text.size() < size) return {0xfffd, 1};
-  uint32_t point = lead & (0x7f >> size);
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {0xfffd, 1};
-    point = point << 6 | (byte(i) & 0x3f);
-  }
-  const bool overlong = (size == 3 && point < 0x800) || (size == 4 && point < 0x10000);
-  if (overlong || (point >= 0xd800 && point <= 0xdfff) || point > 0x10ffff) return {0xfffd, 1};
-  return {point, size};
-}
-
 void append_unit(std::string& out, uint32_t unit) { fmt::format_to(std::back_inserter(out), "\\u{:04x}", unit); }
 
 }  // namespace
@@ -59,8 +50,9 @@ void append_unit(std::string& out, uint32_t unit) { fmt::format_to(std::back_ins
 std::string json_escaped(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const auto [point, size] = code_point(text);
-    text.remove_prefix(size);
+    const CodePoint decoded = decode_utf8(text);
+    const uint32_t point = decoded.length == 0 ? 0xfffd : decoded.value;
+    text.remove_prefix(std::max<size_t>(decoded.length, 1));
     if (point == '"' || point == '\\') {
       out.push_back('\\');
       out.push_back(static_cast<char>(point));

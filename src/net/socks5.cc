@@ -62,14 +62,19 @@ SocksRequest parse_socks_request(std::string_view bytes) {
   size_t size = 0;
   size_t at = 4;
   switch (byte(3)) {
-    case kIpv4: size = 4; break;
-    case kIpv6: size = 16; break;
+    case kIpv4:
+      size = 4;
+      break;
+    case kIpv6:
+      size = 16;
+      break;
     case kDomain:
       size = byte(4);
       at = 5;
       if (size == 0) return refuse(SocksReply::general_failure, "an empty name");
       break;
-    default: return refuse(SocksReply::address_type_not_supported, "an unknown type of address");
+    default:
+      return refuse(SocksReply::address_type_not_supported, "an unknown type of address");
   }
 #ifdef STOCKADE_PLANTED_BUG
   // Forgets the port's second byte.
@@ -96,8 +101,6 @@ SocksRequest parse_socks_request(std::string_view bytes) {
 
 std::string socks_method_reply(bool accepted) { return {kVersion, accepted ? '\0' : '\xff'}; }
 
-std::string socks_reply(SocksReply reply) {
-  return {kVersion, static_cast<char>(reply), 0, kIpv4, 0, 0, 0, 0, 0, 0};
-}
+std::string socks_reply(SocksReply reply) { return {kVersion, static_cast<char>(reply), 0, kIpv4, 0, 0, 0, 0, 0, 0}; }
 
 }  // namespace stockade::net

@@ -19,7 +19,9 @@ TEST(Socks5, ReadsAGreetingAndARequestHoweverTheyAreCut) {
   EXPECT_TRUE(read.accepts_no_authentication);
   EXPECT_FALSE(parse_socks_greeting("\x05\x01\x02"s).accepts_no_authentication);
 
-  const std::string request = "\x05\x01\x00\x03\x0b""example.com\x01\xbb"s;
+  const std::string request =
+      "\x05\x01\x00\x03\x0b"
+      "example.com\x01\xbb"s;
   for (size_t i = 0; i < request.size(); ++i)
     EXPECT_EQ(parse_socks_request(request.substr(0, i)).state, SocksState::need_more) << i;
   const auto asked = parse_socks_request(request + "x");
@@ -48,8 +50,12 @@ TEST(Socks5, RefusesEverythingElseWithItsReply) {
       {"\x04\x01\x00\x01"s, SocksReply::general_failure},
       {"\x05\x01\x00\x02\x00\x00"s, SocksReply::address_type_not_supported},
       {"\x05\x01\x00\x03\x00\x00\x50"s, SocksReply::general_failure},
-      {"\x05\x01\x00\x03\x03""a\0b\x00\x50"s, SocksReply::general_failure},
-      {"\x05\x01\x00\x03\x01""a\x00\x00"s, SocksReply::general_failure},
+      {"\x05\x01\x00\x03\x03"
+       "a\0b\x00\x50"s,
+       SocksReply::general_failure},
+      {"\x05\x01\x00\x03\x01"
+       "a\x00\x00"s,
+       SocksReply::general_failure},
   };
   for (const auto& [bytes, reply] : cases) {
     const auto request = parse_socks_request(bytes);
@@ -96,14 +102,17 @@ TEST(HttpRefusal, CannotBeBrokenOutOf) {
   const auto text = http_refusal(refusal);
   const auto head = text.substr(0, text.find("\r\n\r\n"));
   EXPECT_TRUE(head.starts_with("HTTP/1.1 403 Forbidden\r\n"));
-  EXPECT_NE(head.find("\r\nstockade-decision: deny; rule=network.deny[0]%0D%0ASet-Cookie:%20a%3B%20b; event=42"), std::string::npos) << head;
+  EXPECT_NE(head.find("\r\nstockade-decision: deny; rule=network.deny[0]%0D%0ASet-Cookie:%20a%3B%20b; event=42"),
+            std::string::npos)
+      << head;
   EXPECT_EQ(head.find("\r\nSet-Cookie"), std::string::npos);
   const auto body = text.substr(text.find("\r\n\r\n") + 4);
   EXPECT_NE(head.find("content-length: " + std::to_string(body.size())), std::string::npos);
-  EXPECT_EQ(body,
-            "{\"error\": {\"type\": \"stockade_blocked\", \"message\": \"no \\\"quotes\\\"\\u000d\\u000aInjected: yes\", "
-            "\"reason\": \"path /x\\\\y with \\ufffd and \\ud83d\\ude00 and \\u00e9 and \\u007f\", "
-            "\"rule\": \"network.deny[0]\\u000d\\u000aSet-Cookie: a; b\", \"event\": \"42\", \"hint\": \"</script>\"}}\n");
+  EXPECT_EQ(
+      body,
+      "{\"error\": {\"type\": \"stockade_blocked\", \"message\": \"no \\\"quotes\\\"\\u000d\\u000aInjected: yes\", "
+      "\"reason\": \"path /x\\\\y with \\ufffd and \\ud83d\\ude00 and \\u00e9 and \\u007f\", "
+      "\"rule\": \"network.deny[0]\\u000d\\u000aSet-Cookie: a; b\", \"event\": \"42\", \"hint\": \"</script>\"}}\n");
 }
 
 TEST(HttpRefusal, LeavesTheBodyOutForHead) {
