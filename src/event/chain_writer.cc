@@ -1,6 +1,7 @@
 #include "event/chain_writer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "event/private_file.h"
 
@@ -41,7 +42,10 @@ Result<void> ChainWriter::append(Event& event, WallTime now, Use use, const Sign
     STOCKADE_ASSIGN(event.signature, signer->sign(signed_message(event.hash)));
   }
   const std::string line = encode_line(body, event);
-  if (use == Use::normal) STOCKADE_TRY(make_room(line.size()));
+  if (use == Use::normal)
+    STOCKADE_TRY(make_room(line.size()));
+  else
+    give_up_reserve_file();
   STOCKADE_TRY(write_line(line));
   prev_ = event.hash;
   ++next_seq_;
@@ -101,10 +105,15 @@ Result<void> ChainWriter::write_line(std::string_view line) {
   return {};
 }
 
+void ChainWriter::give_up_reserve_file() {
+  if (std::exchange(closing_, true)) return;
+  reserve_file_.reset();
+  ::unlinkat(directory_, kReserveName, 0);  // also one that a dead writer left
+}
+
 void ChainWriter::release_reserve() {
   reserve_ = 0;
-  reserve_file_.reset();
-  ::unlinkat(directory_, kReserveName, 0);
+  give_up_reserve_file();
   // Truncating to the same size gives back the blocks past the end (ext4, xfs, tmpfs). Where it fails the file only
   // takes more space than it shows.
   if (allocated_ > size_ + kLeftOver && ::ftruncate(file_.get(), static_cast<off_t>(size_)) == 0) allocated_ = size_;

@@ -39,6 +39,7 @@ class ChainWriter {
   Result<void> make_room(uint64_t line_bytes);
   Result<void> extend_reserve_file(uint64_t bytes);
   Result<void> write_line(std::string_view line);
+  void give_up_reserve_file();
 
   Fd file_;
   int directory_ = -1;
@@ -49,6 +50,7 @@ class ChainWriter {
   uint64_t reserve_ = 0;
   uint64_t allocated_ = 0;  // the file's blocks reach to here
   bool failed_ = false;
+  bool closing_ = false;
   Fd reserve_file_;         // where the filesystem can't allocate past the end: a file of zeros, given up at the end
   uint64_t reserve_file_size_ = 0;
 };

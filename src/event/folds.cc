@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "event/private_file.h"
 #include "event/signing_key.h"
@@ -116,6 +117,9 @@ Result<std::vector<FoldSlot>> FoldTable::read(int directory) {
     if (slot.scope > FoldScope::any) return fail(ErrorKind::invalid_input, "folds is damaged in slot {}", i);
     slots.push_back(slot);
   }
+  std::sort(slots.begin(), slots.end(), [](const FoldSlot& a, const FoldSlot& b) {
+    return std::pair(a.last_time, a.first_seq) < std::pair(b.last_time, b.first_seq);
+  });
   return slots;
 }
 
@@ -169,9 +173,11 @@ std::vector<FoldTable::Pending> FoldTable::pending() {
     const uint64_t count = slot.total - entry.written;
     if (count > 0) all.push_back({&entry, count, folded_record(entry.first, slot.scope, count)});
   }
-  // In the order of the records that they count for, so that one story always gives one log.
-  std::sort(all.begin(), all.end(),
-            [](const Pending& a, const Pending& b) { return a.entry->first.seq < b.entry->first.seq; });
+  // What happened last comes last, so that the log's last refusal is the last refusal.
+  std::sort(all.begin(), all.end(), [this](const Pending& a, const Pending& b) {
+    return std::pair(slots_[a.entry->slot].last_time, a.entry->first.seq) <
+           std::pair(slots_[b.entry->slot].last_time, b.entry->first.seq);
+  });
   return all;
 }
 

@@ -44,7 +44,7 @@ class FoldTable {
   FoldTable() = default;
   static Result<FoldTable> create(int directory, Shape shape);
   static void remove(int directory);
-  // A dead or foreign writer's slots, free ones left out. A missing file is an empty table.
+  // A dead or foreign writer's slots, free ones left out, by the time of their last use. A missing file is an empty table.
   static Result<std::vector<FoldSlot>> read(int directory);
 
   explicit operator bool() const { return slots_ != nullptr; }

@@ -68,7 +68,7 @@ Result<AuditLog> AuditLog::start(Options options) {
 
 Result<void> AuditLog::write_start(const Head& head) {
   last_forget_ = options_.clock->now();
-  STOCKADE_TRY(adjust_reserve());
+  STOCKADE_TRY(adjust_reserve(0));
   Event start;
   start.kind = kind::kStart;
   start.subject = options_.run;
@@ -84,8 +84,8 @@ Result<void> AuditLog::append(Event& event) {
   return {};
 }
 
-Result<void> AuditLog::adjust_reserve() {
-  return writer_.reserve(kClosingReserve + folds_.used() * kFoldedReserve);
+Result<void> AuditLog::adjust_reserve(uint64_t folds) {
+  return writer_.reserve(kClosingReserve + folds * kFoldedReserve);
 }
 
 Result<AuditLog::Recorded> AuditLog::record(Event event) {
@@ -116,9 +116,10 @@ Result<AuditLog::Recorded> AuditLog::record_refusal(Event& event) {
     // Past the table's bound it is not known whether this one came before: it counts as new.
     return Recorded{folds_.first_seq(place), place.scope == FoldScope::equal};
   }
+  // Room for the record that will write its count out comes first: once the event is in the log nothing may fail.
+  STOCKADE_TRY(adjust_reserve(folds_.used() + 1));
   STOCKADE_TRY(append(event));
   folds_.claim(place, event);
-  STOCKADE_TRY(adjust_reserve());
   return Recorded{event.seq, false};
 }
 

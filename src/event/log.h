@@ -59,7 +59,7 @@ class AuditLog {
   Result<Recorded> record_refusal(Event& event);
   Result<void> append(Event& event);
   Result<void> write_folds(ChainWriter::Use use);
-  Result<void> adjust_reserve();
+  Result<void> adjust_reserve(uint64_t folds);
 
   Options options_;
   Fd run_directory_;

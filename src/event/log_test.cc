@@ -258,8 +258,9 @@ TEST(AuditLog, RefusesAKeyThatOthersCouldHaveReadOrReplaced) {
             std::string::npos);
 }
 
-// Runs `body` in a mount namespace of its own with a small tmpfs at `place`; exit status 77: not possible here.
-int in_small_tmpfs(const std::string& place, const char* options, const std::function<int()>& body) {
+// Runs `body` in a mount namespace of its own with a new filesystem at `place`; exit status 77: not possible here.
+int in_small_filesystem(const char* type, const std::string& place, const char* options,
+                        const std::function<int()>& body) {
   auto child = fork_child([&] {
     const uid_t uid = ::geteuid();
     const gid_t gid = ::getegid();
@@ -270,11 +271,15 @@ int in_small_tmpfs(const std::string& place, const char* options, const std::fun
       TempState::write("/proc/self/gid_map", fmt::format("{0} {0} 1", gid));
     }
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return 77;
-    if (::mount("tmpfs", place.c_str(), "tmpfs", 0, options) < 0) return 77;
+    if (::mount(type, place.c_str(), type, 0, options) < 0) return 77;
     ::chmod(place.c_str(), 0700);
     return body();
   });
   return child.value().wait().value().code;
+}
+
+int in_small_tmpfs(const std::string& place, const char* options, const std::function<int()>& body) {
+  return in_small_filesystem("tmpfs", place, options, body);
 }
 
 TEST(AuditLog, ReportsAFullDiskAndStillWritesItsEnd) {
@@ -302,6 +307,47 @@ TEST(AuditLog, ReportsAFullDiskAndStillWritesItsEnd) {
     if (!verdict || verdict->integrity != Integrity::clean) return 7;
     return verdict->events == written && verdict->events == log->recorded() ? 0 : 8;
   });
+  if (status == 77) GTEST_SKIP() << "needs a mount namespace";
+  EXPECT_EQ(status, 0);
+}
+
+TEST(AuditLog, EndsWithEveryCountWhenRefusalsFillTheDisk) {
+  TempState state;
+  const std::string place = state.run("small");
+  const int status = in_small_tmpfs(place, "size=256k", [&] {
+    FakeClock clock;
+    TempState inner_user;
+    auto options = inner_user.options("full", clock);
+    options.run_directory = place;
+    auto log = AuditLog::start(std::move(options));
+    if (!log) return 1;
+    uint64_t written = 0;
+    while (log->record(refusal(fmt::format("evil.example:{}", written / 2)))) ++written;
+    if (written < 50 || !log->finish("error:log")) return 2;
+    const auto verdict = verify_log(inner_user.user(), place);
+    if (!verdict || verdict->integrity != Integrity::clean) return 3;
+    return verdict->events == written ? 0 : 4;
+  });
+  if (status == 77) GTEST_SKIP() << "needs a mount namespace";
+  EXPECT_EQ(status, 0);
+}
+
+TEST(AuditLog, KeepsAReserveFileWhereSpaceCanNotBeAllocatedAhead) {
+  TempState state;
+  const std::string place = state.run("small");
+  const auto body = [&] {
+    FakeClock clock;
+    TempState inner_user;
+    auto options = inner_user.options("ram", clock);
+    options.run_directory = place;
+    auto log = AuditLog::start(std::move(options));
+    if (!log || !log->record(refusal("evil.example:443")) || !log->record(refusal("evil.example:443"))) return 1;
+    if (std::filesystem::file_size(place + "/reserve") < 12 * 1024) return 2;
+    if (!log->finish("agent") || std::filesystem::exists(place + "/reserve")) return 3;
+    const auto verdict = verify_log(inner_user.user(), place);
+    return verdict && verdict->integrity == Integrity::clean && verdict->events == 2 ? 0 : 4;
+  };
+  const int status = in_small_filesystem("ramfs", place, "", body);
   if (status == 77) GTEST_SKIP() << "needs a mount namespace";
   EXPECT_EQ(status, 0);
 }

@@ -64,7 +64,7 @@ struct Tally {
   };
   std::unordered_map<uint64_t, Folded> folded;    // by the first record's seq
   uint64_t last = 0;                              // the refusal that happened last, by its first record
-  WallTime last_time{};
+  WallTime last_time{};                           // of its record
   std::optional<Event> wanted;
 };
 
@@ -78,7 +78,7 @@ Result<Tally> tally(int fd, std::optional<uint64_t> seq) {
       folded.count += event.count;
       folded.others = !scope || *scope != to_string(FoldScope::equal);
     }
-    if (is_refusal(event) && event.time >= result.last_time) {
+    if (is_refusal(event)) {
       result.last = of.value_or(event.seq);
       result.last_time = event.time;
     }
