@@ -1,0 +1,14 @@
+/* Leaves a setgid file, by descriptor. */
+#define _GNU_SOURCE
+#include "victim.h"
+
+int main(void) {
+  char path[] = "/tmp/stockade-victim-XXXXXX";
+  const int file = mkstemp(path);
+  if (file < 0) return broken("no file to try it on");
+  const int result = fchmod(file, 02755);
+  const int saved = errno;
+  unlink(path);
+  errno = saved;
+  return judge(result);
+}
