@@ -69,7 +69,7 @@ std::unexpected<Error> not_visible(const std::string& what, const std::string& r
 // The whole of what the agent sees, but for the policy's own mounts.
 struct View {
   std::vector<Mount> mounts;
-  std::vector<std::string> path;
+  ViewVariables variables;
   std::vector<std::string> notes;
 };
 
@@ -105,7 +105,7 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
     if (!located) return command_error(ENOENT, fmt::format("start {}: its interpreter {}", command, interpreter->path), "install it");
     if (!visible(located->path)) return not_visible(command, located->path);
   }
-  view.path = roots.path_inside();
+  view.variables = {roots.path_inside(), roots.variables([&](const std::string& path) { return is_shown(files, path); })};
   view.notes.insert(view.notes.end(), roots.notes().begin(), roots.notes().end());
   STOCKADE_TRY(add_etc(tree, surroundings, inside, view.mounts));
   add_scratch_places(inside, view.mounts);
@@ -235,7 +235,7 @@ Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surro
   plan.terminal = options.terminal;
   plan.strictness = policy.sandbox.strictness;
   plan.staging_root = options.staging_root;
-  STOCKADE_ASSIGN(plan.environment, make_environment(policy.sandbox.env, surroundings, inside, view.path, options.terminal));
+  STOCKADE_ASSIGN(plan.environment, make_environment(policy.sandbox.env, surroundings, inside, view.variables, options.terminal));
   STOCKADE_ASSIGN(plan.limits, choose_limits(policy.sandbox, surroundings, options.support));
   STOCKADE_TRY(check_strictness(plan.limits, plan.strictness));
 

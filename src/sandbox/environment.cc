@@ -65,13 +65,13 @@ std::string joined(const std::vector<std::string>& path) {
 }  // namespace
 
 Result<std::vector<std::string>> make_environment(const policy::Environment& policy, const Surroundings& surroundings,
-                                                  const Inside& inside, const std::vector<std::string>& path,
+                                                  const Inside& inside, const ViewVariables& view,
                                                   bool terminal) {
   Variables out;
   out["HOME"] = inside.home;
   out["USER"] = out["LOGNAME"] = inside.user;
   out["SHELL"] = inside.shell;
-  out["PATH"] = joined(path);
+  out["PATH"] = joined(view.path);
   out["TMPDIR"] = "/tmp";
   out["XDG_CONFIG_HOME"] = join(inside.home, ".config");
   out["XDG_CACHE_HOME"] = join(inside.home, ".cache");
@@ -79,6 +79,7 @@ Result<std::vector<std::string>> make_environment(const policy::Environment& pol
   out["XDG_STATE_HOME"] = join(inside.home, ".local/state");
   out["XDG_RUNTIME_DIR"] = fmt::format("/run/user/{}", inside.uid);
   set_locale(surroundings, out);
+  for (const auto& [name, value] : view.installations) out[name] = value;
   if (terminal) {
     copy_plain_word(surroundings, "TERM", out);
     copy_plain_word(surroundings, "COLORTERM", out);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "policy/policy.h"
@@ -12,10 +13,15 @@
 
 namespace stockade::sandbox {
 
+struct ViewVariables {
+  std::vector<std::string> path;                                   // PATH
+  std::vector<std::pair<std::string, std::string>> installations;  // InstallRoots::variables()
+};
+
 // "NAME=value", sorted by name. Refuses a variable of the loader passed by name without a reason, and a name that is
 // none.
 Result<std::vector<std::string>> make_environment(const policy::Environment& policy, const Surroundings& surroundings,
-                                                  const Inside& inside, const std::vector<std::string>& path,
+                                                  const Inside& inside, const ViewVariables& view,
                                                   bool terminal);
 
 }  // namespace stockade::sandbox

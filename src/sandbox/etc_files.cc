@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
+#include <iterator>
 
 namespace stockade::sandbox {
 namespace {
@@ -14,9 +14,10 @@ using namespace std::string_view_literals;
 
 // A small file costs less as bytes in the root's tmpfs than as one more mount (10 µs against 35).
 constexpr size_t kCopiedSize = 16 * 1024;
+constexpr size_t kCopiedEntries = 4;
 
 constexpr std::array kViews = {
-    "alpine-release"sv, "alternatives"sv, "arch-release"sv, "ca-certificates"sv, "crypto-policies"sv,
+    "alpine-release"sv, "alternatives"sv, "arch-release"sv, "crypto-policies"sv,
     "debian_version"sv, "dotnet"sv, "fedora-release"sv, "fonts"sv, "host.conf"sv, "inputrc"sv, "ld.so.cache"sv,
     "locale.alias"sv, "localtime"sv, "lsb-release"sv, "magic"sv, "mime.types"sv, "os-release"sv, "protocols"sv,
     "redhat-release"sv, "services"sv, "system-release"sv, "terminfo"sv, "timezone"sv,
@@ -29,6 +30,7 @@ struct Partial {
   std::array<std::string_view, 6> entries;
 };
 constexpr std::array kPartial = {
+    Partial{"ca-certificates", {"extracted"}},
     Partial{"ssl", {"certs", "cert.pem", "openssl.cnf", "ct_log_list.cnf"}},
     Partial{"pki/ca-trust", {"extracted"}},
     Partial{"pki/tls", {"certs", "cert.pem", "openssl.cnf", "openssl.d"}},
@@ -62,6 +64,29 @@ std::vector<std::string> keys_among(const HostTree& tree, const std::string& dir
   return keys;
 }
 
+// A directory of a few small files (python3, terminfo) as bytes too. False: it is none, and nothing was added.
+bool copy_small_directory(const HostTree& tree, const Located& directory, const std::string& path, std::vector<Mount>& mounts) {
+  // Listing alternatives or certs costs more than their mounts: the size tells, on most file systems.
+  if (directory.status.st_size > 4096 || directory.status.st_nlink > 2) return false;
+  std::vector<std::string> names;
+  bool plain = true;
+  (void)tree.list(directory.path, [&](const HostTree::Entry& entry) {
+    plain = entry.type == DT_REG && names.size() < kCopiedEntries;
+    names.emplace_back(entry.name);
+    return plain;
+  });
+  if (!plain || names.empty()) return false;
+  std::ranges::sort(names);
+  std::vector<Mount> files;
+  for (const std::string& name : names) {
+    auto bytes = tree.read(join(directory.path, name), kCopiedSize);
+    if (!bytes) return false;
+    files.push_back(content_file(join(path, name), std::move(*bytes)));
+  }
+  mounts.insert(mounts.end(), std::make_move_iterator(files.begin()), std::make_move_iterator(files.end()));
+  return true;
+}
+
 void add_view(const HostTree& tree, const std::string& path, unsigned char type, std::vector<Mount>& mounts) {
   if (type == DT_LNK) {
     const auto target = tree.read_link(path);
@@ -81,6 +106,7 @@ void add_view(const HostTree& tree, const std::string& path, unsigned char type,
     return;
   }
   if (!found->is_file() && !found->is_directory()) return;
+  if (found->is_directory() && copy_small_directory(tree, *found, path, mounts)) return;
   Mount mount{.kind = MountKind::bind, .source = found->path, .target = path, .exec = false, .optional = true};
   if (found->is_directory() && base_name(path) == "certs") mount.hidden = keys_among(tree, found->path);
   mounts.push_back(std::move(mount));
@@ -162,7 +188,9 @@ Result<void> add_etc(const HostTree& tree, const Surroundings& surroundings, con
 
   std::vector<std::pair<std::string, unsigned char>> entries;
   STOCKADE_TRY(tree.list("/etc", [&](const HostTree::Entry& entry) {
-    const bool partial = entry.name == "ssl" || entry.name == "pki" || entry.name == "maven";
+    const bool partial = std::ranges::any_of(kPartial, [&](const Partial& known) {
+      return known.directory.substr(0, known.directory.find('/')) == entry.name;
+    });
     if (partial || is_view(entry.name)) entries.emplace_back(entry.name, entry.type);
     return true;
   }));

@@ -271,6 +271,7 @@ void InstallRoots::add_path_entries(PathRoots show, const std::function<bool(con
     add_directory(found->path);
     if (is_at_or_below(found->path, surroundings_.real_home)) add_links_of(found->path);
   }
+  if (show == PathRoots::all) add_moved_toolchains();
 }
 
 void InstallRoots::add_program(const std::string& real_path, bool anywhere) {
@@ -293,6 +294,34 @@ void InstallRoots::add_interpreter(const std::string& real_path) {
   const auto found = tree_.locate(interpreter->path);
   if (!found || !found->is_file() || covers(found->path)) return;
   for (std::string& root : roots_of_program(tree_, surroundings_, found->path, true)) add_root(std::move(root));
+}
+
+// rustup elsewhere than in ~/.rustup.
+void InstallRoots::add_moved_toolchains() {
+  const std::string_view home = surroundings_.variable("RUSTUP_HOME");
+  if (!home.starts_with('/')) return;
+  const auto found = tree_.locate(std::string(home));
+  if (!found || covers(found->path) || !why_never_shown(surroundings_, found->path).empty()) return;
+  std::vector<std::string> roots;
+  add_existing(tree_, found->path, {"toolchains", "settings.toml"}, roots);
+  for (std::string& root : roots) add_root(std::move(root));
+}
+
+std::vector<std::pair<std::string, std::string>> InstallRoots::variables(
+    const std::function<bool(const std::string&)>& visible) const {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const char* name : {"CONDA_PREFIX", "GOROOT", "JAVA_HOME", "PYENV_ROOT", "RUSTUP_HOME", "VIRTUAL_ENV"}) {
+    const std::string_view value = surroundings_.variable(name);
+    if (!value.starts_with('/')) continue;
+    const auto located = tree_.locate(std::string(value));
+    if (!located || !located->is_directory()) continue;
+    const bool holds_a_root = std::ranges::any_of(
+        roots_, [&](const std::string& root) { return is_at_or_below(root, located->path); });
+    if (covers(located->path) || visible(located->path) || (holds_a_root && std::string_view(name) == "RUSTUP_HOME")) {
+      found.emplace_back(name, inside(located->path));
+    }
+  }
+  return found;
 }
 
 bool InstallRoots::covers(std::string_view real_path) const {

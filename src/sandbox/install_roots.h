@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sandbox/plan.h"
@@ -53,6 +54,10 @@ class InstallRoots {
   // Adds the installation around a directory of programs (real path).
   void add_directory(const std::string& real_path);
 
+  // Variables that name an installation (RUSTUP_HOME, JAVA_HOME, …), where what they name is shown: programs need them to
+  // find themselves.
+  std::vector<std::pair<std::string, std::string>> variables(const std::function<bool(const std::string&)>& visible) const;
+
   // PATH inside: the entries that are visible, in order, without repeats.
   const std::vector<std::string>& path_inside() const { return path_; }
   // PATH outside: the directories to search for a program, real paths.
@@ -70,6 +75,7 @@ class InstallRoots {
  private:
   void add_root(std::string real_path);
   void add_links_of(const std::string& directory);
+  void add_moved_toolchains();
 
   const HostTree& tree_;
   const Surroundings& surroundings_;
