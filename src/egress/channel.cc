@@ -60,12 +60,13 @@ Result<void> Channel::decode(RecordHandler& handler, Message& message) {
   WireReader in(message.bytes);
   ArrivedFds fds(message.fds);
   while (in.ok() && !in.finished()) {
-    const auto type = in.get_enum(RecordType::cut);
+    const auto type = in.get_enum(RecordType::drained);
     if (!in.ok()) break;
     STOCKADE_TRY(handler.on_record(type, in, fds));
   }
   if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
   if (!fds.all_taken()) return fail(ErrorKind::protocol, "descriptors that no record announced");
+  handler.on_message_end();
   return {};
 }
 

@@ -104,6 +104,7 @@ std::string port_unreachable(const Endpoint& from, const Endpoint& to) {
 }
 
 loop::Task<void> refuse_datagrams(Inspector& inspector, loop::AsyncFd udp, Fd icmp) {
+  inspector.add_listener();
   std::vector<Datagram> batch;
   Datagram datagram;
   while (true) {
@@ -112,7 +113,9 @@ loop::Task<void> refuse_datagrams(Inspector& inspector, loop::AsyncFd udp, Fd ic
     if (batch.empty()) {
       if (errno != EAGAIN) continue;
       udp.exhausted_read();
+      inspector.listener_waits();
       co_await udp.readable();
+      inspector.listener_goes_on();
       continue;
     }
     for (size_t i = 0; i + 1 < batch.size(); ++i) inspector.notices().post(datagram_notice(inspector, batch[i]));

@@ -342,7 +342,7 @@ int run_dialer(DialerOptions options) {
   const size_t max_flows = descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
   Dialer dialer(**loop, options.network, options.limits, std::move(*host), max_flows);
   if (!dialer.open(std::move(options.supervisor), std::move(options.inspector))) return kWorkerSetUpFailed;
-  if (!confine_egress_worker(WorkerKind::dialer)) return kWorkerSetUpFailed;
+  if (!confine_egress_worker(WorkerKind::dialer, options.parent, options.network)) return kWorkerSetUpFailed;
   const int status = dialer.run() ? kWorkerDone : kWorkerProtocol;
   // Tasks refer to the dialer: they go first.
   (*loop)->cancel_all();

@@ -28,6 +28,7 @@ struct DialerOptions {
   const policy::Limits& limits;
   Fd supervisor;
   Fd inspector;
+  pid_t parent = 0;
 };
 
 // The body of the forked process; returns its exit status.

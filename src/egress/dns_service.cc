@@ -117,6 +117,7 @@ DnsAnswer answer_dns(NameTable& names, std::string_view message, bool over_udp) 
 }
 
 loop::Task<void> serve_dns_datagrams(Inspector& inspector, loop::AsyncFd socket) {
+  inspector.add_listener();
   std::string query;
   Asked asked;
   for (unsigned turn = 1;; ++turn) {
@@ -124,7 +125,9 @@ loop::Task<void> serve_dns_datagrams(Inspector& inspector, loop::AsyncFd socket)
     const ssize_t count = receive_query(socket.get(), query, asked);
     if (count < 0 && errno == EAGAIN) {
       socket.exhausted_read();
+      inspector.listener_waits();
       co_await socket.readable();
+      inspector.listener_goes_on();
       continue;
     }
     if (count < 0) continue;  // an ICMP error of an earlier reply

@@ -22,6 +22,7 @@ Result<Record> decoded(WireReader& in) {
 }
 
 loop::Task<void> accept_loop(Inspector& inspector, loop::AsyncFd listener, int kind) {
+  inspector.add_listener();
   for (unsigned turn = 1;; ++turn) {
     if (turn % 64 == 0) co_await inspector.loop().yield();
     Fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -37,7 +38,9 @@ loop::Task<void> accept_loop(Inspector& inspector, loop::AsyncFd listener, int k
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno == EAGAIN) {
       listener.exhausted_read();
+      inspector.listener_waits();
       co_await listener.readable();
+      inspector.listener_goes_on();
     } else {
       // Out of descriptors or memory: the agent's connections wait in the backlog until others end.
       co_await inspector.loop().sleep(std::chrono::milliseconds(20));
@@ -59,6 +62,10 @@ class Inspector::SupervisorSide final : public RecordHandler {
     if (type == RecordType::listeners) {
       STOCKADE_ASSIGN(const Listeners listeners, decoded<Listeners>(in));
       return inspector_.on_listeners(listeners, fds.take_all());
+    }
+    if (type == RecordType::drain) {
+      inspector_.loop_.spawn(inspector_.drain());
+      return {};
     }
     return fail(ErrorKind::protocol, "a record that a supervisor does not send");
   }
@@ -157,6 +164,15 @@ Result<void> Inspector::accept_on(Fd listener, int kind) {
   return {};
 }
 
+loop::Task<void> Inspector::drain() {
+  // Each yield lets the kernel report what is queued, and lets what was accepted log its judgement.
+  for (int quiet = 0; quiet < 3;) {
+    co_await loop_.yield();
+    quiet = waiting_listeners_ == listeners_ ? quiet + 1 : 0;
+  }
+  supervisor_->send(Drained{});
+}
+
 loop::Task<Upstream> Inspector::dial(Destination to, Endpoint client, Endpoint original) {
   if (dials_.size() >= kDialsAtOnce) {
     auto turn = std::make_shared<loop::Signal>(loop_);
@@ -206,7 +222,7 @@ int run_inspector(InspectorOptions options) {
   const size_t usable = descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
   Inspector inspector(**loop, options.network, usable / 2);
   if (!inspector.open(std::move(options.supervisor), std::move(options.dialer))) return kWorkerSetUpFailed;
-  if (!confine_egress_worker(WorkerKind::inspector)) return kWorkerSetUpFailed;
+  if (!confine_egress_worker(WorkerKind::inspector, options.parent, options.network)) return kWorkerSetUpFailed;
   const int status = inspector.run() ? kWorkerDone : kWorkerProtocol;
   // Tasks refer to the inspector: they go first.
   (*loop)->cancel_all();

@@ -25,6 +25,7 @@ struct InspectorOptions {
   const policy::Network& network;
   Fd supervisor;
   Fd dialer;
+  pid_t parent = 0;
 };
 
 // The body of the forked process; returns its exit status.
@@ -84,6 +85,11 @@ class Inspector {
   size_t sessions() const { return sessions_; }
   size_t& buffered_bytes() { return buffered_bytes_; }
 
+  // What reads a listener says when it has emptied it and waits, and when it goes on.
+  void listener_waits() { ++waiting_listeners_; }
+  void listener_goes_on() { --waiting_listeners_; }
+  void add_listener() { ++listeners_; }
+
  private:
   struct PendingDial {
     explicit PendingDial(loop::Loop& loop) : answered(loop) {}
@@ -99,6 +105,7 @@ class Inspector {
   Result<void> on_dialed(Dialed dialed, ArrivedFds& fds);
   Result<void> serve_transparent(net::TransparentListeners listeners);
   Result<void> accept_on(Fd listener, int kind);
+  loop::Task<void> drain();
   loop::Task<void> watch(bool dialer);
 
   loop::Loop& loop_;
@@ -109,6 +116,8 @@ class Inspector {
   size_t buffered_bytes_ = 0;
   uint64_t last_flow_ = 0;
   bool listening_ = false;
+  size_t listeners_ = 0;
+  size_t waiting_listeners_ = 0;
   NameTable names_;
   RelayHouse relay_house_;
   std::unique_ptr<Channel> supervisor_;

@@ -3,7 +3,7 @@
 // peer neither read past a message nor keep more than a few kilobytes for each record. A record that does not decode
 // is a protocol error, and the run ends.
 //
-//   inspector → supervisor  notice        supervisor → inspector  acked, listeners
+//   inspector → supervisor  notice, drained       supervisor → inspector  acked, listeners, drain
 //   inspector → dialer      dial, closed  dialer → inspector      dialed (+ the connected descriptor)
 //   dialer → supervisor     admit, notice, traffic     supervisor → dialer  admission, acked, cut
 #pragma once
@@ -29,6 +29,8 @@ enum class RecordType : uint8_t {
   admission,
   traffic,
   cut,
+  drain,
+  drained,
 };
 
 inline constexpr size_t kHostLimit = 253;
@@ -134,6 +136,14 @@ struct Cut {
   uint64_t flow = 0;
 };
 
+// The sandbox is gone: accept and log what it still left in the listeners' queues, then answer `drained`.
+struct Drain {
+  static constexpr RecordType kType = RecordType::drain;
+};
+struct Drained {
+  static constexpr RecordType kType = RecordType::drained;
+};
+
 void write_record(WireWriter& out, const Notice& record);
 void write_record(WireWriter& out, const Acked& record);
 void write_record(WireWriter& out, const Listeners& record);
@@ -144,6 +154,8 @@ void write_record(WireWriter& out, const Admit& record);
 void write_record(WireWriter& out, const Admission& record);
 void write_record(WireWriter& out, const Traffic& record);
 void write_record(WireWriter& out, const Cut& record);
+inline void write_record(WireWriter&, const Drain&) {}
+inline void write_record(WireWriter&, const Drained&) {}
 
 // Each reads the fields after the type; a field out of range leaves the reader not ok().
 void read_record(WireReader& in, Notice& record);

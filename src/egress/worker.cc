@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <set>
 #include <vector>
+
+#include "base/confine.h"
+#include "filters/dialer.h"
+#include "filters/inspector.h"
 
 namespace stockade::egress {
 
@@ -56,10 +60,43 @@ size_t raise_descriptor_limit() {
   return limit.rlim_cur == RLIM_INFINITY ? size_t{1} << 20 : static_cast<size_t>(limit.rlim_cur);
 }
 
-Result<void> confine_egress_worker(WorkerKind) {
-  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("make a worker unreadable");
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return fail_errno("give up new privileges");
-  return {};
+namespace {
+
+constexpr size_t kListedPorts = 256;  // beyond, the ports are the dialer's own check alone
+#ifdef __SANITIZE_ADDRESS__
+constexpr uint64_t kDataLimit = 0;  // the sanitizer's shadow counts as data
+#else
+constexpr uint64_t kDataLimit = 256 << 20;
+#endif
+
+std::optional<std::vector<uint16_t>> connect_ports(const policy::Network& network) {
+  std::set<uint16_t> ports = {network.resolver ? network.resolver->port : uint16_t{53}};
+  for (const policy::NetworkRule& rule : network.allow) {
+    for (const policy::PortRange& range : rule.ports) {
+      for (uint32_t port = range.first; port <= range.last; ++port) {
+        ports.insert(static_cast<uint16_t>(port));
+        if (ports.size() > kListedPorts) return std::nullopt;
+      }
+    }
+  }
+  return std::vector<uint16_t>(ports.begin(), ports.end());
+}
+
+}  // namespace
+
+Result<void> confine_egress_worker(WorkerKind kind, pid_t parent, const policy::Network& network) {
+  Confinement confinement;
+  confinement.parent = parent;
+  confinement.data_limit = kDataLimit;
+  if (kind == WorkerKind::inspector) {
+    confinement.name = "inspector";
+    confinement.filter = filters::kInspectorFilter;
+  } else {
+    confinement.name = "dialer";
+    confinement.filter = filters::kDialerFilter;
+    confinement.connect_ports = connect_ports(network);
+  }
+  return confine_worker(confinement);
 }
 
 }  // namespace stockade::egress

@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "base/pid.h"
+#include "policy/policy.h"
 
 namespace stockade::egress {
 
@@ -21,8 +22,9 @@ inline constexpr int kWorkerProtocol = 3;     // a peer sent something malformed
 // Keeps only `keep` (and /dev/null as 0, 1 and 2), default signals with the terminal's ignored, no environment.
 Result<void> become_worker(std::initializer_list<int> keep);
 
-// The last step of set-up, before the first foreign byte.
-Result<void> confine_egress_worker(WorkerKind kind);
+// The last step of set-up, before the first foreign byte. `parent` is the supervisor's pid; the dialer may connect to
+// the TCP ports of `network` (and its resolver's) only, as far as Landlock can list them.
+Result<void> confine_egress_worker(WorkerKind kind, pid_t parent, const policy::Network& network);
 
 // As many descriptors as the hard limit allows; returns the soft limit.
 size_t raise_descriptor_limit();

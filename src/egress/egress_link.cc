@@ -1,0 +1,241 @@
+#include "egress/egress_link.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "egress/dialer.h"
+#include "egress/inspector.h"
+#include "policy/decision.h"
+
+namespace stockade::egress {
+
+namespace {
+
+template <typename Record>
+Result<Record> decoded(WireReader& in) {
+  Record record;
+  read_record(in, record);
+  if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
+  return record;
+}
+
+std::string_view kind_word(NoticeKind kind) {
+  switch (kind) {
+    case NoticeKind::connect: return event::kind::kConnect;
+    case NoticeKind::request: return event::kind::kRequest;
+    case NoticeKind::name: return event::kind::kName;
+    case NoticeKind::datagram: return "datagram";
+    case NoticeKind::upstream: return "upstream";
+  }
+  return "connect";
+}
+
+event::Decision decision_of(NoticeDecision decision) {
+  if (decision == NoticeDecision::allow) return event::Decision::allow;
+  return decision == NoticeDecision::log ? event::Decision::log : event::Decision::deny;
+}
+
+const policy::NetworkRule* rule_at(const policy::Network& network, int32_t index, bool deny) {
+  const auto& rules = deny ? network.deny : network.allow;
+  if (index < 0 || static_cast<size_t>(index) >= rules.size()) return nullptr;
+  return &rules[static_cast<size_t>(index)];
+}
+
+std::string rule_text(const policy::NetworkRule* rule, int32_t index, bool deny) {
+  if (!rule) return "network.allow";
+  return fmt::format("network.{}[{}]: {}", deny ? "deny" : "allow", index, rule->subject());
+}
+
+// Where it would have to be written: what the judgement of the same destination points to.
+std::string section_place(const policy::Network& network, std::string_view host, uint16_t port) {
+  if (const auto address = IpAddress::parse(host)) return policy::judge_connect(network, *address, port).where.to_string();
+  if (const auto name = policy::canonical_host(host)) return policy::judge_connect(network, *name, port).where.to_string();
+  return {};
+}
+
+}  // namespace
+
+class EgressLink::InspectorSide final : public RecordHandler {
+ public:
+  explicit InspectorSide(EgressLink& link) : link_(link) {}
+  Result<void> on_record(RecordType type, WireReader& in, ArrivedFds&) override {
+    if (type == RecordType::notice) {
+      STOCKADE_ASSIGN(Notice notice, decoded<Notice>(in));
+      return link_.on_notice(std::move(notice), seq_, "inspector");
+    }
+    if (type == RecordType::drained) {
+      link_.authority_->drained();
+      return {};
+    }
+    return fail(ErrorKind::protocol, "a record that an inspector may not send");
+  }
+  void on_message_end() override {
+    if (seq_ != acked_) link_.inspector_->send(Acked{seq_});
+    acked_ = seq_;
+  }
+
+ private:
+  EgressLink& link_;
+  uint64_t seq_ = 0;
+  uint64_t acked_ = 0;
+};
+
+class EgressLink::DialerSide final : public RecordHandler {
+ public:
+  explicit DialerSide(EgressLink& link) : link_(link) {}
+  Result<void> on_record(RecordType type, WireReader& in, ArrivedFds&) override {
+    if (type == RecordType::notice) {
+      STOCKADE_ASSIGN(Notice notice, decoded<Notice>(in));
+      return link_.on_notice(std::move(notice), seq_, "dialer");
+    }
+    if (type == RecordType::admit) {
+      STOCKADE_ASSIGN(const Admit admit, decoded<Admit>(in));
+      return link_.on_admit(admit);
+    }
+    if (type == RecordType::traffic) {
+      STOCKADE_ASSIGN(const Traffic traffic, decoded<Traffic>(in));
+      link_.authority_->traffic(traffic);
+      return {};
+    }
+    return fail(ErrorKind::protocol, "a record that a dialer may not send");
+  }
+  void on_message_end() override {
+    if (seq_ != acked_) link_.dialer_->send(Acked{seq_});
+    acked_ = seq_;
+  }
+
+ private:
+  EgressLink& link_;
+  uint64_t seq_ = 0;
+  uint64_t acked_ = 0;
+};
+
+Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& policy, Options options) {
+  STOCKADE_ASSIGN(auto to_inspector, make_socket_pair(SOCK_SEQPACKET));
+  STOCKADE_ASSIGN(auto to_dialer, make_socket_pair(SOCK_SEQPACKET));
+  STOCKADE_ASSIGN(auto between, make_socket_pair(SOCK_SEQPACKET));
+  std::unique_ptr<EgressLink> link(new EgressLink(policy));
+  const pid_t self = ::getpid();
+  STOCKADE_ASSIGN(link->inspector_process_, fork_child([&] {
+                    if (options.inspector) return options.inspector(std::move(to_inspector[1]), std::move(between[0]));
+                    return run_inspector({policy.network, std::move(to_inspector[1]), std::move(between[0]), self});
+                  }));
+  STOCKADE_ASSIGN(link->dialer_process_, fork_child([&] {
+                    return run_dialer({policy.network, policy.limits, std::move(to_dialer[1]), std::move(between[1]), self});
+                  }));
+  link->inspector_socket_ = std::move(to_inspector[0]);
+  link->dialer_socket_ = std::move(to_dialer[0]);
+  return link;
+}
+
+EgressLink::EgressLink(const policy::Policy& policy) : policy_(policy) {}
+
+EgressLink::~EgressLink() {
+  for (const auto task : tasks_) loop_->cancel(task);
+}
+
+Result<void> EgressLink::attach(loop::Loop& loop, Authority& authority) {
+  loop_ = &loop;
+  authority_ = &authority;
+  STOCKADE_ASSIGN(inspector_, Channel::open(loop, std::move(inspector_socket_)));
+  STOCKADE_ASSIGN(dialer_, Channel::open(loop, std::move(dialer_socket_)));
+  inspector_side_ = std::make_unique<InspectorSide>(*this);
+  dialer_side_ = std::make_unique<DialerSide>(*this);
+  tasks_.push_back(loop.spawn(watch(true)));
+  tasks_.push_back(loop.spawn(watch(false)));
+  tasks_.push_back(loop.spawn(inspector_->run_writer()));
+  tasks_.push_back(loop.spawn(dialer_->run_writer()));
+  return {};
+}
+
+loop::Task<void> EgressLink::watch(bool inspector) {
+  Result<void> outcome;
+  if (inspector)
+    co_await inspector_->run_reader(*inspector_side_, outcome);
+  else
+    co_await dialer_->run_reader(*dialer_side_, outcome);
+  const std::string reason = outcome ? std::string("its process ended") : outcome.error().message();
+  authority_->worker_failed(inspector ? "inspector" : "dialer", reason);
+}
+
+void EgressLink::pass_listeners(net::TransparentListeners listeners) {
+  std::vector<Fd> fds;
+  for (Fd* fd : {&listeners.tcp4, &listeners.udp4, &listeners.dns4, &listeners.dns_tcp4, &listeners.icmp4, &listeners.tcp6,
+                 &listeners.udp6, &listeners.dns6, &listeners.dns_tcp6, &listeners.icmp6, &listeners.proxy_http,
+                 &listeners.proxy_socks})
+    if (*fd) fds.push_back(std::move(*fd));
+  inspector_->send_with(Listeners{true}, std::move(fds));
+}
+
+void EgressLink::pass_proxy_listener(Fd listener) {
+  std::vector<Fd> fds;
+  fds.push_back(std::move(listener));
+  inspector_->send_with(Listeners{false}, std::move(fds));
+}
+
+void EgressLink::drain() { inspector_->send(Drain{}); }
+
+void EgressLink::cut(uint64_t flow) { dialer_->send(Cut{flow}); }
+
+event::Event EgressLink::to_event(const Notice& notice, std::string_view worker) const {
+  event::Event event;
+  event.wall = event::Wall::network;
+  event.kind = kind_word(notice.kind);
+  event.subject = notice.subject;
+  event.decision = decision_of(notice.decision);
+  const policy::NetworkRule* rule = rule_at(policy_.network, notice.rule, notice.by_deny_rule);
+  event.rule = rule_text(rule, notice.rule, notice.by_deny_rule);
+  event.where = rule ? rule->where.to_string() : section_place(policy_.network, notice.host, notice.port);
+  event.reason = notice.reason;
+  event.hint = notice.hint;
+  event.count = notice.count;
+  event.evidence = notice.evidence;
+  event.evidence.emplace_back("by", worker);
+  return event;
+}
+
+Result<void> EgressLink::on_notice(Notice notice, uint64_t& last_seq, std::string_view worker) {
+  if (notice.seq != last_seq + 1) return fail(ErrorKind::protocol, "a notice out of order");
+  last_seq = notice.seq;
+  // What is let through is the dialer's and the supervisor's word; of an inspector only a request's is heard.
+  if (notice.decision == NoticeDecision::allow && notice.kind != NoticeKind::request)
+    return fail(ErrorKind::protocol, "a worker that allows by itself");
+  return authority_->record(to_event(notice, worker));
+}
+
+event::Event EgressLink::admission_event(const Admit& admit, const AdmissionVerdict& verdict) const {
+  event::Event event;
+  event.wall = event::Wall::network;
+  event.kind = event::kind::kConnect;
+  event.subject = admit.to.subject();
+  event.decision = verdict.allowed ? event::Decision::allow : event::Decision::deny;
+  const policy::NetworkRule* rule = rule_at(policy_.network, admit.to.rule, false);
+  event.rule = rule_text(rule, admit.to.rule, false);
+  event.where = rule->where.to_string();
+  event.reason = verdict.allowed ? fmt::format("{} is allowed", admit.to.subject()) : verdict.reason;
+  event.hint = verdict.hint;
+  event.evidence = verdict.evidence;
+  event.evidence.emplace_back("flow", fmt::format("{}", admit.flow));
+  return event;
+}
+
+Result<void> EgressLink::on_admit(const Admit& admit) {
+  const policy::NetworkRule* rule = rule_at(policy_.network, admit.to.rule, false);
+  if (!rule) return fail(ErrorKind::protocol, "a connection by a rule that does not exist");
+  const FlowRequest request{admit.flow, *rule, admit.to.host, admit.to.address, admit.to.port,
+                            admit.client, admit.original, admit.new_name};
+  const AdmissionVerdict verdict = authority_->admit(request);
+  STOCKADE_TRY(authority_->record(admission_event(admit, verdict)));
+  if (verdict.allowed && admit.new_name) {
+    event::Event name = admission_event(admit, verdict);
+    name.kind = event::kind::kName;
+    name.subject = admit.to.host;
+    name.reason = "asked of the resolver for the first time in this run";
+    STOCKADE_TRY(authority_->record(std::move(name)));
+  }
+  dialer_->send(Admission{admit.flow, verdict.allowed, verdict.reason});
+  return {};
+}
+
+}  // namespace stockade::egress

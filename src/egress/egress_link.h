@@ -1,0 +1,111 @@
+// EgressLink: the supervisor's end of wall 3. It forks the two workers before the sandbox exists, hands the inspector its
+// listeners, and turns what the workers say into events: each decision is recorded by the Authority before the worker
+// may act on it. Of what the workers send only fixed, bounded records are read; the first malformed one, like the end of
+// either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the supervisor's loop.
+//
+//   auto link = EgressLink::start(policy);            // forks; nothing else of the run needs to exist
+//   link->attach(loop, authority);                    // then the sandbox starts, made of its listeners:
+//   link->pass_listeners(std::move(listeners));
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/pid.h"
+#include "egress/channel.h"
+#include "event/event.h"
+#include "net/transparent.h"
+#include "policy/policy.h"
+
+namespace stockade::egress {
+
+// A connection that the dialer is about to make for the agent.
+struct FlowRequest {
+  uint64_t flow = 0;
+  const policy::NetworkRule& rule;  // the rule that allows it
+  std::string_view host;            // empty: by address
+  IpAddress address{};
+  uint16_t port = 0;
+  Endpoint client;                  // with `original`: the 4-tuple inside the sandbox, for `programs`
+  Endpoint original;
+  bool new_name = false;            // the resolver has not been asked for this name yet
+};
+
+struct AdmissionVerdict {
+  bool allowed = true;
+  std::string reason;  // when it is not
+  std::string hint;
+  event::Evidence evidence;  // joins the event ("program")
+};
+
+// What the supervisor decides and does for the link.
+class Authority {
+ public:
+  virtual ~Authority() = default;
+  // Writes the event. After an error the workers get no answer any more: the caller ends the run.
+  virtual Result<void> record(event::Event event) = 0;
+  // Limits and `programs`. The link records the outcome itself.
+  virtual AdmissionVerdict admit(const FlowRequest& request) = 0;
+  // Bytes since the last call, for one flow.
+  virtual void traffic(const Traffic& traffic) = 0;
+  // A worker broke its protocol, or its channel ended: the run ends, and the sandbox is killed now. Called from a task of
+  // the link: do not destroy the link in it.
+  virtual void worker_failed(std::string_view worker, std::string reason) = 0;
+  // The inspector has logged everything that the dead sandbox left behind (after drain()).
+  virtual void drained() {}
+};
+
+class EgressLink {
+ public:
+  struct Options {
+    // Instead of the inspector, for tests: the body of the process, with its sockets to the supervisor and the dialer.
+    std::function<int(Fd supervisor, Fd dialer)> inspector;
+  };
+  // `policy` outlives the link.
+  static Result<std::unique_ptr<EgressLink>> start(const policy::Policy& policy, Options options);
+  static Result<std::unique_ptr<EgressLink>> start(const policy::Policy& policy) { return start(policy, {}); }
+  ~EgressLink();
+
+  Result<void> attach(loop::Loop& loop, Authority& authority);
+  void pass_listeners(net::TransparentListeners listeners);
+  // For `stockade proxy`: one listening socket, on which HTTP, CONNECT and SOCKS5 are told apart.
+  void pass_proxy_listener(Fd listener);
+
+  // After the last process of the sandbox is gone: everything it connected to before is logged, then drained().
+  void drain();
+  // Cuts a flow, or all of them (0).
+  void cut(uint64_t flow);
+
+  // Readable when the worker has ended: whoever waits for these kills the sandbox within a wake-up.
+  int inspector_pidfd() const { return inspector_process_.pidfd(); }
+  int dialer_pidfd() const { return dialer_process_.pidfd(); }
+  std::vector<pid_t> pids() const { return {inspector_process_.get(), dialer_process_.get()}; }
+
+ private:
+  class InspectorSide;
+  class DialerSide;
+  friend class InspectorSide;
+  friend class DialerSide;
+
+  explicit EgressLink(const policy::Policy& policy);
+  loop::Task<void> watch(bool inspector);
+  Result<void> on_notice(Notice notice, uint64_t& last_seq, std::string_view worker);
+  Result<void> on_admit(const Admit& admit);
+  event::Event to_event(const Notice& notice, std::string_view worker) const;
+  event::Event admission_event(const Admit& admit, const AdmissionVerdict& verdict) const;
+
+  const policy::Policy& policy_;
+  Fd inspector_socket_;
+  Fd dialer_socket_;
+  Pid inspector_process_;
+  Pid dialer_process_;
+  Authority* authority_ = nullptr;
+  std::unique_ptr<Channel> inspector_;
+  std::unique_ptr<Channel> dialer_;
+  std::unique_ptr<InspectorSide> inspector_side_;
+  std::unique_ptr<DialerSide> dialer_side_;
+  loop::Loop* loop_ = nullptr;
+  std::vector<loop::Loop::TaskId> tasks_;
+};
+
+}  // namespace stockade::egress
