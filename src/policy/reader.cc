@@ -174,7 +174,8 @@ Fields::Fields(Reader& reader, const Node& node, std::string path, std::string_v
       // A ceiling's `allow:` with nothing behind it must not read as "not limited". image, rootfs, resolver: null is
       // how the contract writes their defaults.
       if (key.text != "image" && key.text != "rootfs" && key.text != "resolver")
-        reader.error(key, fmt::format("`{}` has no value", this->path(key.text)), "write one, or remove the key");
+        reader.error(key, fmt::format("`{}` has no value", this->path(key.text)), node.items[i + 1].text == "~" ? "a lone ~ is YAML for nothing: write \"~\" for your home"
+                                                        : "write one, or remove the key");
     } else if (!known->later.empty()) {
       reader.unbuilt(key, this->path(key.text), known->later);
     }
