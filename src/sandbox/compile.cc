@@ -191,6 +191,13 @@ void drop_shadowed(std::vector<Mount>& ours, const std::vector<Mount>& files) {
   std::erase_if(ours, [&](const Mount& mount) {
     return std::ranges::any_of(files, [&](const Mount& file) { return is_at_or_below(mount.target, file.target); });
   });
+  // A mount can't stand below a link.
+  for (Mount& mount : ours) {
+    const bool holds_one = std::ranges::any_of(files, [&](const Mount& file) { return is_at_or_below(file.target, mount.target); });
+    if (!holds_one || mount.kind != MountKind::symlink) continue;
+    if (mount.target == "/var/tmp") mount = {.kind = MountKind::scratch, .target = "/var/tmp", .mode = 01777};
+    if (mount.target == "/var/run") mount = {.kind = MountKind::directory, .target = "/var/run"};
+  }
 }
 
 }  // namespace
@@ -216,7 +223,7 @@ Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surro
     plan.mounts.push_back(std::move(mount));
   }
   plan.mounts.insert(plan.mounts.end(), files.mounts.begin(), files.mounts.end());
-  std::ranges::stable_sort(plan.mounts, {}, &Mount::target);
+  std::ranges::sort(plan.mounts, {}, &Mount::target);  // no target stands twice
   STOCKADE_TRY(check_mount_points(tree, files.mounts, plan.mounts));
 
   for (const Mount& mount : files.mounts) {

@@ -79,6 +79,14 @@ TEST(Compile, RefusesBroadPlacesUnlessThePolicyNamesThemWithAReason) {
   EXPECT_EQ(find_mount(allowed->plan.mounts, "/home/ada")->kind, MountKind::overlay_read);
 }
 
+TEST(Compile, PutsNoMountBelowALinkOfOurs) {
+  FakeHost host;
+  host.make_directory("/var/tmp/work");
+  const auto made = compile_on(host, {}, {"true"}, "/var/tmp/work");
+  ASSERT_TRUE(made) << made.error().render();
+  EXPECT_EQ(find_mount(made->plan.mounts, "/var/tmp")->kind, MountKind::scratch);
+}
+
 TEST(Compile, HidesOurOwnStateInABroadMount) {
   FakeHost host;
   host.make_directory("/home/ada/.local/state/stockade");
