@@ -1,0 +1,222 @@
+#include "sandbox/init.h"
+
+#include <linux/capability.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cstring>
+
+#include "base/confine.h"
+#include "base/wire.h"
+#include "sandbox/privileges.h"
+#include "sandbox/root_fs.h"
+#include "sandbox/seccomp_filter.h"
+
+namespace stockade::sandbox {
+
+namespace {
+
+struct ArgumentArea {
+  char* begin = nullptr;
+  size_t size = 0;
+};
+// Constant after find_argument_area(): a fact about this process, read from the kernel.
+ArgumentArea argument_area;
+
+constexpr char kName[] = "stockade-init";
+
+void hide_arguments() {
+  ::prctl(PR_SET_NAME, kName, 0, 0, 0);
+  if (argument_area.size == 0) return;
+  std::memset(argument_area.begin, 0, argument_area.size);
+  std::memcpy(argument_area.begin, kName, std::min(sizeof(kName), argument_area.size - 1));
+}
+
+[[noreturn]] void give_up(int socket, Error error) {
+  (void)send_message(socket, encode_failure(error));
+  ::_exit(1);
+}
+
+Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
+  std::vector<int> keep = launch.idmaps.descriptors();
+  keep.insert(keep.end(), {channels.control, channels.agent, channels.built_read, channels.built_write});
+  keep.insert(keep.end(), channels.stdio, channels.stdio + 3);
+  close_all_except(keep.data(), keep.size());
+  if (launch.identity.mode == Mode::user) {
+    // A process that is not dumpable can't write its own maps.
+    if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0) return fail_errno("prepare to map ids");
+    STOCKADE_TRY(map_own_ids(launch.identity, launch.outer_uid, launch.outer_gid));
+  } else if (::setgroups(0, nullptr) < 0) {
+    return fail_errno("leave all groups");
+  }
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("forbid dumps of init");
+  if (::setsid() < 0) return fail_errno("start a session of its own");
+  if (::sethostname(launch.plan->hostname.data(), launch.plan->hostname.size()) < 0 || ::setdomainname("", 0) < 0)
+    return fail_errno("set the sandbox's host name");
+  if (::chdir("/") < 0) return fail_errno("leave the working directory");
+  return {};
+}
+
+Result<Fd> watch_children() {
+  sigset_t all;
+  ::sigfillset(&all);
+  if (::sigprocmask(SIG_SETMASK, &all, nullptr) < 0) return fail_errno("block signals");
+  sigset_t child;
+  ::sigemptyset(&child);
+  ::sigaddset(&child, SIGCHLD);
+  Fd fd(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail_errno("watch children");
+  return fd;
+}
+
+Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels) {
+  clone_args args{};
+  args.exit_signal = SIGCHLD;
+  const long pid = ::syscall(SYS_clone3, &args, sizeof(args));
+  if (pid < 0) return fail_errno("fork the agent's process");
+  if (pid == 0) run_agent(launch, channels);
+  return static_cast<pid_t>(pid);
+}
+
+// Standard descriptors become the sandbox's /dev/null: init holds no end of the agent's pipes.
+Result<void> let_go_of_stdio() {
+  STOCKADE_ASSIGN(const Fd null, open_at(AT_FDCWD, "/dev/null", O_RDWR));
+  for (int fd = 0; fd < 3; ++fd) {
+    if (::dup2(null.get(), fd) < 0) return fail_errno("let go of standard descriptors");
+  }
+  return {};
+}
+
+Result<void> give_up_privileges(const Launch& launch, const InitChannels& channels) {
+  const Identity& identity = launch.identity;
+  if (identity.mode == Mode::root) {
+    STOCKADE_TRY(keep_capabilities_across_ids());
+    if (::setresgid(identity.init_kgid, identity.init_kgid, identity.init_kgid) < 0 ||
+        ::setresuid(identity.init_kuid, identity.init_kuid, identity.init_kuid) < 0)
+      return fail_errno("become a user of its own");
+  }
+  STOCKADE_TRY(stockade::drop_capabilities(channels.keep_kill ? 1ULL << CAP_KILL : 0, BoundingSet::must_be_empty));
+  STOCKADE_TRY(set_no_new_privileges());
+  // After the change of ids, which clears both.
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+    return fail_errno("bind init to its supervisor");
+  return install_seccomp_filter(init_filter());
+}
+
+void report_agent(int control, int status) {
+  WireWriter message;
+  if (WIFSTOPPED(status)) {
+    message.put(Report::stopped).put(static_cast<int32_t>(WSTOPSIG(status)));
+  } else if (WIFCONTINUED(status)) {
+    message.put(Report::continued).put(int32_t{0});
+  } else {
+    const bool signalled = WIFSIGNALED(status);
+    message.put(Report::exited).put(static_cast<uint8_t>(signalled)).put(static_cast<int32_t>(signalled ? WTERMSIG(status) : WEXITSTATUS(status)));
+  }
+  (void)send_message(control, message.bytes());
+  if (!WIFSTOPPED(status) && !WIFCONTINUED(status)) ::_exit(0);
+}
+
+void reap(int control, pid_t agent) {
+  int status = 0;
+  pid_t pid;
+  while ((pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+    if (pid == agent) report_agent(control, status);
+  }
+}
+
+void obey(int control) {
+  char order;
+  const ssize_t count = ::recv(control, &order, 1, MSG_DONTWAIT);
+  if (count == 0) ::_exit(0);  // the supervisor is gone
+  if (count < 0) return;
+  if (order == static_cast<char>(Order::stop_all)) ::kill(-1, SIGSTOP);
+  if (order == static_cast<char>(Order::continue_all)) ::kill(-1, SIGCONT);
+}
+
+[[noreturn]] void serve(int control, int children, pid_t agent) {
+  while (true) {
+    pollfd watched[2] = {{control, POLLIN, 0}, {children, POLLIN, 0}};
+    if (::poll(watched, 2, -1) < 0) continue;
+    if (watched[1].revents) {
+      signalfd_siginfo info;
+      while (::read(children, &info, sizeof(info)) > 0) {
+      }
+      reap(control, agent);
+    }
+    if (watched[0].revents) obey(control);
+  }
+}
+
+}  // namespace
+
+void run_init(const Launch& launch, const InitChannels& channels) {
+  const auto must = [&](auto result) {
+    if (!result) give_up(channels.control, std::move(result).error());
+    if constexpr (!std::is_same_v<decltype(result), Result<void>>) return std::move(*result);
+  };
+  must(prepare_init(launch, channels));
+  const Fd children = must(watch_children());
+  const pid_t agent = must(fork_agent(launch, channels));
+  ::close(channels.agent);
+  ::close(channels.built_read);
+  const RootFs root = must(build_root(launch));
+  const char built = root.notify_sockets ? 1 : 0;
+  must(write_all(channels.built_write, std::string_view(&built, 1)));
+  must(let_go_of_stdio());
+  hide_arguments();
+  must(give_up_privileges(launch, channels));
+  const int fds[] = {root.proc.get(), root.usage.get()};
+  must(send_message(channels.control, WireWriter().put(Report::root).bytes(), fds));
+  const int keep[] = {channels.control, children.get()};
+  close_all_except(keep, 2);
+  serve(channels.control, children.get(), agent);
+}
+
+std::string encode_failure(const Error& error) {
+  WireWriter message;
+  message.put(Report::failed)
+      .put(static_cast<uint8_t>(error.kind()))
+      .put(static_cast<int32_t>(error.error_number()))
+      .put(error.message())
+      .put(error.hint());
+  return message.bytes();
+}
+
+Error decode_failure(std::string_view bytes) {
+  WireReader reader(bytes);
+  const uint8_t kind_number = reader.get<uint8_t>();
+  const auto kind = kind_number <= static_cast<uint8_t>(ErrorKind::internal) ? static_cast<ErrorKind>(kind_number) : ErrorKind::internal;
+  (void)reader.get<int32_t>();
+  std::string text = reader.get_string(kMessageLimit);
+  const std::string hint = reader.get_string(kMessageLimit);
+  if (!reader.finished()) return Error(ErrorKind::internal, "the sandbox's set-up failed without a reason");
+  Error error(kind, std::move(text));
+  return hint.empty() ? error : std::move(error).hint(hint);
+}
+
+void find_argument_area() {
+  if (argument_area.size != 0) return;
+  auto stat = read_file("/proc/self/stat", 8192);
+  if (!stat) return;
+  // Fields 48 and 49 (proc(5)); the name in field 2 may contain anything, so count from its last parenthesis.
+  const size_t close = stat->rfind(')');
+  if (close == std::string::npos) return;
+  unsigned long begin = 0, end = 0;
+  const char* at = stat->c_str() + close + 1;
+  for (int field = 3; field <= 49 && *at; ++field) {
+    while (*at == ' ') ++at;
+    if (field == 48) begin = std::strtoul(at, nullptr, 10);
+    if (field == 49) end = std::strtoul(at, nullptr, 10);
+    while (*at && *at != ' ') ++at;
+  }
+  if (begin != 0 && end > begin) argument_area = {reinterpret_cast<char*>(begin), end - begin};
+}
+
+}  // namespace stockade::sandbox

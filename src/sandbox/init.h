@@ -1,0 +1,53 @@
+// The two processes that a sandbox starts with, and what they say to the supervisor. Both are forks of the
+// single-threaded supervisor, so they may allocate; neither lives long with privileges.
+//
+//   init (pid 1)   makes the root, then gives up everything: ids of its own (root) or not dumpable (user), no
+//                  capability, its seccomp filter. It reaps, reports, and dies with the supervisor (death signal, and
+//                  the end of its socket).
+//   agent (pid 2)  makes the network meanwhile, in parallel; then, inside the finished root, gives up everything and
+//                  waits for the word to exec.
+//
+// When the agent's process has ended, init reports and ends too, and with it everything inside.
+#pragma once
+
+#include "base/message_socket.h"
+#include "sandbox/launch.h"
+
+namespace stockade::sandbox {
+
+enum class Report : uint8_t {
+  failed,       // error: the launch is over
+  network,      // agent: namespaces made; descriptors: listeners, then the diag socket
+  user_namespace,  // agent (root mode): its ids are to be mapped
+  root,         // init: root made and privileges gone; descriptors: /proc, the private tmpfs
+  ready,        // agent: waits for release; descriptors: terminal, then notify listener
+  exec_failed,  // agent: errno and program
+  exited,       // init: the agent's end
+  stopped,
+  continued,
+};
+
+enum class Order : uint8_t { mapped, release, stop_all, continue_all };
+
+struct InitChannels {
+  int control = -1;  // init ↔ supervisor
+  int agent = -1;    // agent ↔ supervisor
+  int built_read = -1, built_write = -1;  // init → agent: the root stands
+  const int* stdio = nullptr;
+  bool keep_kill = false;  // no cgroup can freeze: init stops everything by signal, and needs CAP_KILL in its namespace
+};
+
+// In the child of clone_init(). Never returns.
+[[noreturn]] void run_init(const Launch& launch, const InitChannels& channels);
+
+// The agent's part (init_agent.cc). Never returns.
+[[noreturn]] void run_agent(const Launch& launch, const InitChannels& channels);
+
+// An Error over the wire.
+std::string encode_failure(const Error& error);
+Error decode_failure(std::string_view bytes);  // after the tag
+
+// Where the supervisor's argv lies, so that /proc/1/cmdline inside doesn't quote it. Called once before the clone.
+void find_argument_area();
+
+}  // namespace stockade::sandbox

@@ -1,0 +1,198 @@
+// The agent's process, from its fork to its exec. Order (hardening.md, section 3): network while init makes the root;
+// ids; terminal; what is inherited without asking; no_new_privs; Landlock; capabilities; seccomp last.
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <climits>
+
+#include "base/wire.h"
+#include "net/transparent.h"
+#include "sandbox/devices.h"
+#include "sandbox/init.h"
+#include "sandbox/landlock.h"
+#include "sandbox/notify_filter.h"
+#include "sandbox/privileges.h"
+#include "sandbox/process_state.h"
+#include "sandbox/seccomp_filter.h"
+
+namespace stockade::sandbox {
+
+namespace {
+
+class AgentProcess {
+ public:
+  AgentProcess(const Launch& launch, const InitChannels& channels) : launch_(launch), plan_(*launch.plan), channels_(channels) {}
+
+  [[noreturn]] void run() {
+    if (auto done = become_ready(); !done) {
+      (void)send_message(channels_.agent, encode_failure(done.error()));
+      ::_exit(1);
+    }
+    execute();
+  }
+
+ private:
+  Result<void> become_ready() {
+    std::vector<int> keep = {channels_.agent, channels_.built_read};
+    keep.insert(keep.end(), channels_.stdio, channels_.stdio + 3);
+    close_all_except(keep.data(), keep.size());
+    STOCKADE_TRY(make_network());
+    STOCKADE_TRY(await_root());
+    STOCKADE_TRY(take_ids());
+    STOCKADE_TRY(take_terminal());
+    STOCKADE_TRY(enter_workdir());
+    STOCKADE_TRY(reset_process());
+    STOCKADE_TRY(set_no_new_privileges());
+    STOCKADE_TRY(restrict_paths());
+    STOCKADE_TRY(drop_capabilities());
+    return filter_calls();
+  }
+
+  Result<void> make_network() {
+    if (::unshare(CLONE_NEWNET) < 0) return fail_errno("make a network namespace");
+    net::TransparentListeners listeners;
+    if (plan_.network) {
+      STOCKADE_TRY(net::route_everything_to_loopback());
+      STOCKADE_TRY(net::install_redirect_rules());
+      STOCKADE_ASSIGN(listeners, net::open_transparent_listeners(plan_.explicit_proxy));
+    } else {
+      STOCKADE_TRY(net::bring_up_loopback());
+    }
+    STOCKADE_ASSIGN(const Fd diag, net::open_socket_diag());
+    std::vector<int> fds = listeners.descriptors();
+    fds.push_back(diag.get());
+    return send_message(channels_.agent, WireWriter().put(Report::network).bytes(), fds);
+  }
+
+  Result<void> await_root() {
+    if (::setsid() < 0) return fail_errno("start a session of its own");
+    char built = 0;
+    if (::read(channels_.built_read, &built, 1) != 1) return fail(ErrorKind::internal, "init ended before the root stood");
+    ::close(channels_.built_read);
+    notify_ = plan_.notify_sockets || built == 1;
+    // pivot_root moved our root with init's; the working directory only if it was the old root itself.
+    if (::chdir("/") < 0) return fail_errno("enter the new root");
+    return {};
+  }
+
+  Result<void> take_ids() {
+    if (launch_.identity.mode == Mode::user) return {};
+    // Only now: while the new root lies over the old one, the kernel takes us for chrooted and makes no namespace.
+    if (::unshare(CLONE_NEWUSER) < 0) return std::unexpected(Error::from_errno("make a user namespace").hint("run 'stockade doctor'"));
+    STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::user_namespace).bytes()));
+    STOCKADE_TRY(await(Order::mapped));
+    STOCKADE_TRY(keep_capabilities_across_ids());
+    if (::setresgid(plan_.gid, plan_.gid, plan_.gid) < 0 || ::setresuid(plan_.uid, plan_.uid, plan_.uid) < 0)
+      return fail_errno("become uid {}, gid {}", plan_.uid, plan_.gid);
+    return {};
+  }
+
+  Result<void> take_terminal() {
+    if (!plan_.terminal) return connect_stdio(channels_.stdio[0], channels_.stdio[1], channels_.stdio[2]);
+    STOCKADE_ASSIGN(Pty pty, open_own_pty());
+    if (::ioctl(pty.slave.get(), TIOCSCTTY, 0) < 0) return fail_errno("take the terminal");
+    STOCKADE_TRY(connect_stdio(pty.slave.get(), pty.slave.get(), pty.slave.get()));
+    master_ = std::move(pty.master);
+    return {};
+  }
+
+  Result<void> connect_stdio(int in, int out, int err) {
+    // Copies above 2 first: the three may be given in any order, or be each other.
+    const int given[3] = {in, out, err};
+    Fd copies[3];
+    for (int i = 0; i < 3; ++i) {
+      copies[i] = Fd(::fcntl(given[i], F_DUPFD_CLOEXEC, 3));
+      if (!copies[i]) return fail_errno("connect standard descriptor {}", i);
+    }
+    for (int i = 0; i < 3; ++i) {
+      if (::dup2(copies[i].get(), i) < 0) return fail_errno("connect standard descriptor {}", i);
+    }
+    return {};
+  }
+
+  Result<void> enter_workdir() {
+    if (::chdir(plan_.workdir.c_str()) < 0) return fail_errno("enter {} inside", plan_.workdir);
+    char cwd[PATH_MAX];
+    const long length = ::syscall(SYS_getcwd, cwd, sizeof(cwd));
+    if (length < 0) return fail_errno("ask for the working directory");
+    // An unreachable one is spelled "(unreachable)/…" (CVE-2024-21626).
+    if (cwd[0] != '/') return fail(ErrorKind::denied, "the working directory lies outside of the sandbox's root");
+    return {};
+  }
+
+  Result<void> reset_process() {
+    ProcessState state;
+    state.umask = plan_.umask;
+    const Limits& limits = plan_.limits;
+    if (limits.open_files) state.open_files = limits.open_files->value;
+    if (limits.file_size) state.file_size = limits.file_size->value;
+    // Counted per user namespace and kernel uid: as a user, init has the agent's uid.
+    if (limits.pids) state.processes = limits.pids->value + (launch_.identity.mode == Mode::user ? 1 : 0);
+    auto report = reset_process_state(state);
+    if (!report) return std::unexpected(std::move(report).error());
+    return {};
+  }
+
+  Result<void> restrict_paths() {
+    auto abi = restrict_with_landlock(landlock_rules(plan_));
+    if (!abi) return std::unexpected(std::move(abi).error());
+    return {};
+  }
+
+  Result<void> filter_calls() {
+    const FilterChoice choice{.notify_sockets = notify_, .program_list = plan_.program_list};
+    Fd listener;
+    if (notify_) {
+      STOCKADE_ASSIGN(listener, install_seccomp_filter_with_listener(choice));
+    } else {
+      STOCKADE_TRY(install_seccomp_filter(choice));
+    }
+    std::vector<int> fds;
+    if (master_) fds.push_back(master_.get());
+    if (listener) fds.push_back(listener.get());
+    STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(), fds));
+    master_.reset();
+    return {};
+  }
+
+  Result<void> await(Order order) {
+    char given = 0;
+    ssize_t count;
+    while ((count = ::recv(channels_.agent, &given, 1, 0)) < 0 && errno == EINTR) {
+    }
+    if (count != 1 || given != static_cast<char>(order)) return fail(ErrorKind::internal, "the supervisor is gone");
+    return {};
+  }
+
+  // As execvp(3) does: the first place where it can be run; a file that is there but can't be run is remembered.
+  [[noreturn]] void execute() {
+    if (!await(Order::release)) ::_exit(1);
+    ::syscall(SYS_close_range, 3U, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
+    int failure = ENOENT;
+    const std::string* culprit = &plan_.command[0];
+    for (const std::string& program : launch_.programs) {
+      ::execve(program.c_str(), launch_.argv.data(), launch_.environment.data());
+      if (errno == ENOENT || errno == ENOTDIR) continue;
+      failure = errno;
+      culprit = &program;
+      if (errno != EACCES) break;
+    }
+    (void)send_message(channels_.agent, WireWriter().put(Report::exec_failed).put(static_cast<int32_t>(failure)).put(*culprit).bytes());
+    ::_exit(failure == ENOENT ? 127 : 126);
+  }
+
+  const Launch& launch_;
+  const SandboxPlan& plan_;
+  const InitChannels& channels_;
+  bool notify_ = false;
+  Fd master_;
+};
+
+}  // namespace
+
+void run_agent(const Launch& launch, const InitChannels& channels) { AgentProcess(launch, channels).run(); }
+
+}  // namespace stockade::sandbox

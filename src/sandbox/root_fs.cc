@@ -1,0 +1,272 @@
+#include "sandbox/root_fs.h"
+
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+
+#include "sandbox/root_fs_builder.h"
+
+namespace stockade::sandbox {
+
+namespace {
+
+// "/a/b" → "a/b"; the plan's targets are absolute and normalised.
+Result<std::string> relative_target(const std::string& target) {
+  if (!target.starts_with('/') || target.find("//") != std::string::npos || (target + "/").find("/../") != std::string::npos)
+    return fail(ErrorKind::invalid_input, "{} is no normalised absolute path", target);
+  std::string relative = target.substr(1);
+  while (relative.ends_with('/')) relative.pop_back();
+  return relative;
+}
+
+Error&& at_target(Error&& error, const std::string& target) { return std::move(error).context(fmt::format("mount {}", target)); }
+
+}  // namespace
+
+Result<RootFs> build_root(const Launch& launch) { return RootBuilder(launch).build(); }
+
+Result<RootFs> RootBuilder::build() {
+  STOCKADE_TRY(make_all_mounts_private());
+  STOCKADE_TRY(make_skeleton());
+  STOCKADE_TRY(add_devices());
+  STOCKADE_TRY(add_proc());
+  for (size_t i = 0; i < plan_.mounts.size(); ++i) {
+    if (auto done = add(i); !done) return std::unexpected(at_target(std::move(done).error(), plan_.mounts[i].target));
+  }
+  STOCKADE_TRY(enter());
+  return std::move(out_);
+}
+
+// Where the tmpfs is attached while the root is built (older kernels attach nothing to a detached tree): any directory
+// of the old root that no source lies in. Not `/`: there it would come to lie between the new root and the old one.
+const char* RootBuilder::building_site() const {
+  for (const char* place : {"/sys", "/run", "/mnt", "/media", "/srv", "/boot", "/tmp"}) {
+    const std::string prefix = std::string(place) + "/";
+    const auto lies_in = [&](const Source& source) { return source.path == place || source.path.starts_with(prefix); };
+    if (::access(place, F_OK) == 0 && std::none_of(launch_.sources.begin(), launch_.sources.end(), lies_in)) return place;
+  }
+  return nullptr;
+}
+
+// The tmpfs holds root/, which becomes the new root, and layers and masks, which stay behind.
+Result<void> RootBuilder::make_skeleton() {
+  ::umask(0);
+  STOCKADE_ASSIGN(store_, make_filesystem("tmpfs",
+                                          {{"size", launch_.tmpfs_size.c_str()}, {"nr_inodes", launch_.tmpfs_inodes.c_str()}, {"mode", "0755"}},
+                                          {.read_only = false, .devices = true}));
+  for (const char* name : {"root", "layers", "empty", "empty_layer"}) {
+    if (::mkdirat(store_.get(), name, 0755) < 0) return fail_errno("make {} in the private filesystem", name);
+  }
+  const char* site = building_site();
+  if (!site) return fail(ErrorKind::unavailable, "no directory of the host is free to build the root in (/sys, /run, /mnt, …)");
+  STOCKADE_TRY(attach_mount(store_.get(), AT_FDCWD, site));
+  STOCKADE_ASSIGN(root_, clone_tree(store_.get(), "root", false));
+  STOCKADE_TRY(attach_mount(root_.get(), AT_FDCWD, "/"));
+  STOCKADE_ASSIGN(empty_, clone_tree(store_.get(), "empty", false));
+  STOCKADE_TRY(set_mount_attributes(empty_.get(), {.read_only = true, .exec = false, .recursive = false}));
+  STOCKADE_TRY(attach_mount(empty_.get(), store_.get(), "empty"));
+  STOCKADE_ASSIGN(const struct stat info, stat_of(root_.get()));
+  device_ = info.st_dev;
+  return {};
+}
+
+Result<void> RootBuilder::add(size_t index) {
+  const Mount& mount = plan_.mounts[index];
+  const Source& source = launch_.sources[index];
+  switch (mount.kind) {
+    case MountKind::bind:
+      return source.present ? add_bind(mount, source, !mount.writable) : Result<void>{};
+    case MountKind::overlay_read:
+      if (!source.present) return {};
+      if (!source.is_directory()) return add_bind(mount, source, true);
+      return add_overlay(mount, source);
+    case MountKind::staging:
+      return add_bind(mount, source, false);
+    case MountKind::scratch:
+      return add_scratch(mount, source);
+    case MountKind::content:
+      return add_content(mount);
+    case MountKind::symlink:
+      return add_symlink(mount);
+    case MountKind::directory:
+      return add_directory(mount);
+  }
+  return fail(ErrorKind::internal, "unknown kind of mount");
+}
+
+// Opens the directory of `target`, making what is missing of it in our own tmpfs.
+Result<RootBuilder::Place> RootBuilder::place_of(const std::string& target) {
+  STOCKADE_ASSIGN(const std::string relative, relative_target(target));
+  Place place;
+  const size_t slash = relative.rfind('/');
+  const std::string parent = slash == std::string::npos ? "" : relative.substr(0, slash);
+  place.name = slash == std::string::npos ? relative : relative.substr(slash + 1);
+  if (place.name.empty()) return fail(ErrorKind::invalid_input, "the root itself is made by us");
+  auto directory = open_below(root_.get(), parent, O_PATH | O_DIRECTORY);
+  if (!directory && directory.error().error_number() == ENOENT) {
+    STOCKADE_TRY(make_directories(parent));
+    directory = open_below(root_.get(), parent, O_PATH | O_DIRECTORY);
+  }
+  if (!directory) return std::unexpected(std::move(directory).error());
+  place.directory = std::move(*directory);
+  STOCKADE_ASSIGN(const struct stat info, stat_of(place.directory.get()));
+  place.ours = info.st_dev == device_;
+  place.uid = info.st_uid;
+  place.gid = info.st_gid;
+  return place;
+}
+
+Result<void> RootBuilder::make_directories(const std::string& relative) {
+  auto place = place_of("/" + relative);
+  if (!place) return std::unexpected(std::move(place).error());
+  return make_mount_point(*place, true);
+}
+
+// In our tmpfs the mount point is made; in a tree of the host it must be there already.
+Result<void> RootBuilder::make_mount_point(const Place& place, bool directory) {
+  if (place.ours) {
+    if (directory) {
+      if (::mkdirat(place.directory.get(), place.name.c_str(), 0755) == 0) return inherit_owner(place);
+      if (errno == EEXIST) return {};
+    } else if (::mknodat(place.directory.get(), place.name.c_str(), S_IFREG | 0444, 0) == 0 || errno == EEXIST) {
+      return {};
+    }
+    return fail_errno("make {} in the new root", place.name);
+  }
+  struct stat info {};
+  if (::fstatat(place.directory.get(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (errno == ENOENT)
+      return fail(ErrorKind::invalid_input, "there is no {} in the mounted tree, and none is made there", place.name);
+    return fail_errno("look for {} in the mounted tree", place.name);
+  }
+  if (S_ISDIR(info.st_mode) != directory)
+    return fail(ErrorKind::invalid_input, "{} in the mounted tree is {} directory", place.name, directory ? "no" : "a");
+  return {};
+}
+
+// What we make inside the agent's scratch directories is the agent's.
+Result<void> RootBuilder::inherit_owner(const Place& place) {
+  if (place.uid == ::geteuid()) return {};
+  if (::fchownat(place.directory.get(), place.name.c_str(), place.uid, place.gid, AT_SYMLINK_NOFOLLOW) < 0)
+    return fail_errno("give {} to the agent", place.name);
+  return {};
+}
+
+bool RootBuilder::is_in_scratch(const std::string& target) const {
+  for (const Mount& mount : plan_.mounts) {
+    if (mount.kind == MountKind::scratch && target.starts_with(mount.target + "/")) return true;
+  }
+  return false;
+}
+
+// A detached, attributed copy of a source that is what the parent saw.
+Result<Fd> RootBuilder::clone_source(const Source& source, const Mount& mount, bool read_only) {
+  STOCKADE_ASSIGN(Fd tree, clone_tree(AT_FDCWD, source.path, true));
+  STOCKADE_ASSIGN(const struct stat info, stat_of(tree.get()));
+  if (info.st_dev != source.info.st_dev || info.st_ino != source.info.st_ino)
+    return fail(ErrorKind::denied, "{} was exchanged while the sandbox was built", source.path);
+  auto done = set_mount_attributes(tree.get(), {.read_only = read_only, .exec = mount.exec, .idmap = source.idmap});
+  if (!done) {
+    Error error = std::move(done).error();
+    if (source.idmap >= 0 && (error.error_number() == EINVAL || error.error_number() == EPERM))
+      error = std::move(error).kind(ErrorKind::unavailable).hint(
+          "its filesystem, or one mounted below it, can't show its files as the agent's (no idmapped mounts): run as "
+          "the person who owns it instead of root");
+    return std::unexpected(std::move(error));
+  }
+  return tree;
+}
+
+Result<void> RootBuilder::add_bind(const Mount& mount, const Source& source, bool read_only) {
+  STOCKADE_ASSIGN(const Place place, place_of(mount.target));
+  STOCKADE_TRY(make_mount_point(place, source.is_directory()));
+  STOCKADE_ASSIGN(const Fd tree, clone_source(source, mount, read_only));
+  STOCKADE_TRY(attach_mount(tree.get(), place.directory.get(), place.name));
+  if (!source.is_directory()) return {};
+  if (!read_only) {
+    for (const std::string& relative : mount.read_only) STOCKADE_TRY(protect_below(tree.get(), relative));
+  }
+  for (const std::string& relative : mount.hidden) STOCKADE_TRY(mask_below(tree.get(), relative));
+  return {};
+}
+
+// Hides what is at `relative` now: a file behind /dev/null, a directory behind an empty one.
+Result<void> RootBuilder::mask_below(int mount, const std::string& relative) {
+  auto target = open_below(mount, relative, O_PATH | O_NOFOLLOW);
+  if (!target && target.error().error_number() == ENOENT) return {};  // gone since the plan was made
+  if (!target) return std::unexpected(std::move(target).error().context(fmt::format("hide {}", relative)));
+  STOCKADE_ASSIGN(const struct stat info, stat_of(target->get()));
+  STOCKADE_ASSIGN(const Fd mask, clone_tree(S_ISDIR(info.st_mode) ? empty_.get() : null_.get(), "", false));
+  return attach_mount(mask.get(), target->get(), "");
+}
+
+Result<void> RootBuilder::protect_below(int mount, const std::string& relative) {
+  auto target = open_below(mount, relative, O_PATH | O_NOFOLLOW);
+  if (!target && target.error().error_number() == ENOENT) return {};
+  if (!target) return std::unexpected(std::move(target).error().context(fmt::format("protect {}", relative)));
+  STOCKADE_ASSIGN(const Fd copy, clone_tree(target->get(), "", true));
+  STOCKADE_TRY(set_mount_attributes(copy.get(), {.read_only = true}));
+  return attach_mount(copy.get(), target->get(), "");
+}
+
+// A directory of the tmpfs (or of the run's state) that is writable while the root around it is not.
+Result<void> RootBuilder::add_scratch(const Mount& mount, const Source& source) {
+  STOCKADE_ASSIGN(const Place place, place_of(mount.target));
+  if (launch_.scratch_on_disk) {
+    STOCKADE_TRY(make_mount_point(place, true));
+    STOCKADE_ASSIGN(const Fd tree, clone_source(source, mount, false));
+    return attach_mount(tree.get(), place.directory.get(), place.name);
+  }
+  if (!place.ours)
+    return fail(ErrorKind::invalid_input, "a private directory can't lie inside a tree of the host");
+  STOCKADE_TRY(make_mount_point(place, true));
+  STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory.get(), place.name, false));
+  const bool as_agent = launch_.identity.mode == Mode::root;
+  if (as_agent && ::fchownat(tree.get(), "", launch_.identity.agent_kuid, launch_.identity.agent_kgid, AT_EMPTY_PATH) < 0)
+    return fail_errno("give the directory to the agent");
+  if (::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 01777, 0) < 0) return fail_errno("set the directory's mode");
+  STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = false, .exec = mount.exec, .recursive = false}));
+  return attach_mount(tree.get(), place.directory.get(), place.name);
+}
+
+Result<void> RootBuilder::add_content(const Mount& mount) {
+  STOCKADE_ASSIGN(const Place place, place_of(mount.target));
+  if (!place.ours) return fail(ErrorKind::invalid_input, "a file of ours can't lie inside a tree of the host");
+  STOCKADE_ASSIGN(const Fd file, open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mount.mode & 0777));
+  STOCKADE_TRY(write_all(file.get(), mount.content));
+  // In a scratch directory the agent could replace it: there it gets a read-only mount of its own.
+  if (!is_in_scratch(mount.target)) return {};
+  STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory.get(), place.name, false));
+  STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = true, .recursive = false}));
+  return attach_mount(tree.get(), place.directory.get(), place.name);
+}
+
+Result<void> RootBuilder::add_symlink(const Mount& mount) {
+  STOCKADE_ASSIGN(const Place place, place_of(mount.target));
+  if (!place.ours) return fail(ErrorKind::invalid_input, "a link of ours can't lie inside a tree of the host");
+  if (::symlinkat(mount.content.c_str(), place.directory.get(), place.name.c_str()) < 0) return fail_errno("make the link");
+  return {};
+}
+
+Result<void> RootBuilder::add_directory(const Mount& mount) {
+  STOCKADE_ASSIGN(const Place place, place_of(mount.target));
+  STOCKADE_TRY(make_mount_point(place, true));
+  if (place.ours && mount.mode != 0755 && ::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 0777, 0) < 0)
+    return fail_errno("set the directory's mode");
+  return {};
+}
+
+Result<void> RootBuilder::enter() {
+  STOCKADE_ASSIGN(out_.usage, open_at(root_.get(), ".", O_RDONLY | O_DIRECTORY));
+  STOCKADE_TRY(set_mount_attributes(root_.get(), {.read_only = true, .recursive = false}));
+  if (::fchdir(root_.get()) < 0) return fail_errno("enter the new root");
+  if (::syscall(SYS_pivot_root, ".", ".") < 0)
+    return std::unexpected(Error::from_errno("make the new root the root").hint(
+        "the process's own root must be a mount (not a chroot or an initramfs): run 'stockade doctor'"));
+  if (::umount2(".", MNT_DETACH) < 0) return fail_errno("drop the old root");
+  if (::chdir("/") < 0) return fail_errno("enter the new root");
+  return {};
+}
+
+}  // namespace stockade::sandbox

@@ -1,0 +1,345 @@
+#include "sandbox/sandbox.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "base/wire.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/init.h"
+#include "sandbox/kill.h"
+#include "sandbox/launch.h"
+#include "sandbox/launch_channel.h"
+#include "sandbox/usage.h"
+
+namespace stockade::sandbox {
+
+namespace {
+
+// A source on a dead network filesystem must not hold the start forever.
+constexpr int kLaunchPatience = 30'000;  // milliseconds
+
+#ifndef PIDFD_SIGNAL_PROCESS_GROUP
+constexpr unsigned kSignalProcessGroup = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP, 6.9
+#else
+constexpr unsigned kSignalProcessGroup = PIDFD_SIGNAL_PROCESS_GROUP;
+#endif
+
+Report tag_of(const LaunchMessage& message) {
+  return message.bytes.empty() ? Report::failed : static_cast<Report>(message.bytes[0]);
+}
+
+std::string_view body_of(const LaunchMessage& message) { return std::string_view(message.bytes).substr(std::min<size_t>(1, message.bytes.size())); }
+
+std::optional<uint64_t> cgroup_limit(const std::optional<Limit>& limit) {
+  return limit && limit->strength == Strength::hard ? std::optional(limit->value) : std::nullopt;
+}
+
+}  // namespace
+
+class NativeSandbox::Impl {
+ public:
+  Impl(const SandboxPlan& plan, const Options& options) : plan_(plan), options_(options) {}
+  ~Impl() {
+    (void)kill();
+    for (const std::string& directory : scratch_) (void)remove_tree(directory);
+  }
+
+  Result<void> launch();
+  Result<void> release();
+  std::optional<Status> poll_status();
+  Result<void> signal_agent(int number);
+  Result<void> freeze() { return freeze_everything(cgroup_, control_.get(), proc_.get()); }
+  Result<void> thaw() { return thaw_everything(cgroup_, control_.get()); }
+  Result<void> kill();
+  Result<uint32_t> process_count() const { return init_ ? count_processes(proc_.get()) : Result<uint32_t>(0); }
+  std::optional<std::string> exceeded_limit();
+  std::optional<std::string> kernel_limit_event();
+
+  Handles handles_;
+  Fd control_;
+
+ private:
+  Result<void> make_cgroup();
+  Result<void> start(const Launch& launch);
+  Result<void> await_ready(const Launch& launch);
+  Result<void> hear(int socket, const Launch& launch);
+  Result<void> take_network(LaunchMessage& message);
+  Result<void> take_ready(LaunchMessage& message);
+  Result<void> tell_agent(Order order);
+  Error launch_died();
+  std::optional<std::string> over_memory();
+  std::optional<std::string> over_disk();
+
+  const SandboxPlan plan_;
+  const Options options_;
+  RunCgroup cgroup_;
+  Pid init_;
+  Fd agent_;        // the agent's process until its exec
+  Fd agent_pidfd_;
+  Fd proc_;
+  Fd usage_;
+  std::vector<std::string> scratch_;
+  bool has_network_ = false, has_root_ = false, is_ready_ = false;
+  bool reported_end_ = false;
+  uint64_t reported_kills_ = 0;
+  timespec disk_measured_{};
+};
+
+Result<void> NativeSandbox::Impl::make_cgroup() {
+  const Limits& limits = plan_.limits;
+  const CgroupRequest request{options_.run_id, cgroup_limit(limits.memory), cgroup_limit(limits.cpus), cgroup_limit(limits.pids)};
+  STOCKADE_ASSIGN(cgroup_, RunCgroup::create(request, find_own_cgroups()));
+  // A limit that the plan calls hard, and that no cgroup here holds, is not run.
+  if (request.memory && !cgroup_.has_memory())
+    return std::unexpected(Error(ErrorKind::unavailable, "no cgroup here can hold the memory limit").hint("run 'stockade doctor'"));
+  if (request.cpus && !cgroup_.has_cpus())
+    return std::unexpected(Error(ErrorKind::unavailable, "no cgroup here can hold the CPU limit").hint("run 'stockade doctor'"));
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::launch() {
+  STOCKADE_ASSIGN(const Launch launch, prepare_launch(plan_));
+  if (launch.scratch_on_disk) {
+    for (size_t i = 0; i < plan_.mounts.size(); ++i) {
+      if (plan_.mounts[i].kind == MountKind::scratch) scratch_.push_back(scratch_directory(plan_, i));
+    }
+  }
+  STOCKADE_TRY(make_cgroup());
+  STOCKADE_TRY(start(launch));
+  return await_ready(launch);
+}
+
+Result<void> NativeSandbox::Impl::start(const Launch& launch) {
+  find_argument_area();
+  STOCKADE_ASSIGN(auto control, make_launch_channel());
+  STOCKADE_ASSIGN(auto agent, make_launch_channel());
+  STOCKADE_ASSIGN(auto built, make_pipe());
+  STOCKADE_ASSIGN(auto pid, clone_init({.mode = launch.identity.mode, .cgroup = cgroup_.leaf()}));
+  if (!pid) {
+    run_init(launch, {.control = control[1].get(),
+                      .agent = agent[1].get(),
+                      .built_read = built.read.get(),
+                      .built_write = built.write.get(),
+                      .stdio = options_.stdio,
+                      .keep_kill = launch.identity.mode == Mode::root && !cgroup_.can_freeze()});
+  }
+  init_ = std::move(*pid);
+  control_ = std::move(control[0]);
+  agent_ = std::move(agent[0]);
+  return {};
+}
+
+Error NativeSandbox::Impl::launch_died() {
+  std::string how = "without a word";
+  if (auto end = init_.poll(); end && *end)
+    how = fmt::format("by {} {}", (*end)->signalled ? "signal" : "status", (*end)->code);
+  return Error(ErrorKind::internal, fmt::format("the sandbox ended while it was built, {}", how));
+}
+
+Result<void> NativeSandbox::Impl::await_ready(const Launch& launch) {
+  while (!has_network_ || !has_root_ || !is_ready_) {
+    pollfd watched[2] = {{control_.get(), POLLIN, 0}, {agent_.get(), POLLIN, 0}};
+    const int count = ::poll(watched, 2, kLaunchPatience);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno("wait for the sandbox");
+    if (count == 0) return fail(ErrorKind::unavailable, "the sandbox was not built within 30 seconds (a dead filesystem?)");
+    // init's reason first: when it fails, the agent's process only notices.
+    for (const pollfd& each : watched) {
+      if (each.revents) STOCKADE_TRY(hear(each.fd, launch));
+    }
+  }
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::hear(int socket, const Launch& launch) {
+  STOCKADE_ASSIGN(LaunchMessage message, receive_launch_message(socket, false));
+  if (message.state == ReceiveState::would_block) return {};
+  if (message.state == ReceiveState::closed) {
+    // The other one may have said why.
+    const int other = socket == control_.get() ? agent_.get() : control_.get();
+    auto reason = receive_launch_message(other, false);
+    if (reason && reason->state == ReceiveState::message && tag_of(*reason) == Report::failed)
+      return std::unexpected(decode_failure(body_of(*reason)));
+    return std::unexpected(launch_died());
+  }
+  switch (tag_of(message)) {
+    case Report::network:
+      return take_network(message);
+    case Report::user_namespace:
+      STOCKADE_TRY(map_ids_of(handles_.agent, launch.identity));
+      return tell_agent(Order::mapped);
+    case Report::root:
+      if (message.fds.size() != 2) break;
+      proc_ = std::move(message.fds[0]);
+      usage_ = std::move(message.fds[1]);
+      has_root_ = true;
+      return {};
+    case Report::ready:
+      return take_ready(message);
+    case Report::failed:
+      return std::unexpected(decode_failure(body_of(message)));
+    case Report::exited:
+      // Its own report, when it could make one, lies in its socket.
+      if (auto reason = receive_launch_message(agent_.get(), false); reason && tag_of(*reason) == Report::failed && !reason->bytes.empty())
+        return std::unexpected(decode_failure(body_of(*reason)));
+      return std::unexpected(launch_died());
+    case Report::exec_failed:
+    case Report::stopped:
+    case Report::continued:
+      break;
+  }
+  return fail(ErrorKind::internal, "the sandbox's set-up said something unexpected");
+}
+
+Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
+  if (message.fds.empty() || message.sender <= 0) return fail(ErrorKind::internal, "the sandbox's network is incomplete");
+  handles_.agent = message.sender;
+  handles_.socket_diag = std::move(message.fds.back());
+  message.fds.pop_back();
+  if (plan_.network) {
+    STOCKADE_ASSIGN(handles_.listeners, net::TransparentListeners::from_descriptors(std::move(message.fds)));
+  }
+  agent_pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, handles_.agent, 0)));
+  if (!agent_pidfd_) return fail_errno("hold on to the agent's process");
+  // It has no children yet, and gets none before release().
+  STOCKADE_TRY(cgroup_.attach(handles_.agent));
+  for (const pid_t worker : options_.worker_pids) STOCKADE_TRY(cgroup_.attach(worker));
+  has_network_ = true;
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
+  const bool notify = message.bytes.size() > 1 && message.bytes[1] == 1;
+  if (message.fds.size() != size_t{plan_.terminal} + size_t{notify}) return fail(ErrorKind::internal, "the agent's process is incomplete");
+  size_t next = 0;
+  if (plan_.terminal) handles_.pty_master = std::move(message.fds[next++]);
+  if (notify) handles_.notify = std::move(message.fds[next]);
+  is_ready_ = true;
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::tell_agent(Order order) {
+  const char byte = static_cast<char>(order);
+  if (::send(agent_.get(), &byte, 1, MSG_NOSIGNAL) != 1) return fail_errno("tell the agent's process");
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::release() {
+  STOCKADE_TRY(tell_agent(Order::release));
+  // Its end of the socket is closed by a successful exec.
+  STOCKADE_ASSIGN(const LaunchMessage answer, receive_launch_message(agent_.get(), true));
+  agent_.reset();
+  if (answer.state == ReceiveState::closed) return {};
+  WireReader reader(body_of(answer));
+  const int number = reader.get<int32_t>();
+  const std::string program = reader.get_string(kMessageLimit);
+  if (tag_of(answer) != Report::exec_failed || !reader.finished()) return fail(ErrorKind::internal, "the agent's process said something unexpected");
+  if (number == ENOENT) {
+    return std::unexpected(Error::from_errno(fmt::format("run {}", program), ENOENT)
+                               .kind(ErrorKind::invalid_input)
+                               .hint("no such program is visible inside: mount its installation, or add it to tools.programs"));
+  }
+  return std::unexpected(Error::from_errno(fmt::format("run {}", program), number));
+}
+
+std::optional<NativeSandbox::Status> NativeSandbox::Impl::poll_status() {
+  if (reported_end_) return std::nullopt;
+  auto message = receive_launch_message(control_.get(), false);
+  if (message && message->state == ReceiveState::would_block) return std::nullopt;
+  if (!message || message->state == ReceiveState::closed) {
+    reported_end_ = true;
+    return Status{EventKind::init_died, {}};
+  }
+  WireReader reader(body_of(*message));
+  switch (tag_of(*message)) {
+    case Report::stopped:
+      return Status{EventKind::stopped, {true, reader.get<int32_t>()}};
+    case Report::continued:
+      return Status{EventKind::continued, {}};
+    case Report::exited: {
+      reported_end_ = true;
+      const bool signalled = reader.get<uint8_t>() != 0;
+      return Status{EventKind::exited, {signalled, reader.get<int32_t>()}};
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+Result<void> NativeSandbox::Impl::signal_agent(int number) {
+  if (!agent_pidfd_) return fail(ErrorKind::invalid_input, "there is no agent to signal");
+  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), number, nullptr, kSignalProcessGroup) == 0 || errno == ESRCH) return {};
+  if (errno != EINVAL) return fail_errno("signal the agent");
+  // Before 6.9: the number can't be another's while the agent lives, and it leads its group.
+  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), 0, nullptr, 0) < 0) return {};
+  if (::kill(-handles_.agent, number) < 0 && errno != ESRCH) return fail_errno("signal the agent");
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::kill() {
+  agent_.reset();
+  return kill_everything(cgroup_, init_);
+}
+
+std::optional<std::string> NativeSandbox::Impl::over_memory() {
+  const auto& limit = plan_.limits.memory;
+  if (!limit || limit->strength != Strength::polled || !init_) return std::nullopt;
+  auto used = private_memory(proc_.get());
+  auto files = filesystem_used(usage_.get());
+  if (used && files && *used + *files > limit->value) return "memory";
+  return std::nullopt;
+}
+
+std::optional<std::string> NativeSandbox::Impl::over_disk() {
+  const auto& limit = plan_.limits.disk;
+  if (!limit || limit->strength != Strength::polled || plan_.staging_root.empty()) return std::nullopt;
+  // Walking a tree costs: twice a second is enough against a disk.
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const int64_t passed = (now.tv_sec - disk_measured_.tv_sec) * 1000 + (now.tv_nsec - disk_measured_.tv_nsec) / 1'000'000;
+  if (passed < 500) return std::nullopt;
+  disk_measured_ = now;
+  if (tree_size(plan_.staging_root, limit->value) > limit->value) return "disk";
+  return std::nullopt;
+}
+
+std::optional<std::string> NativeSandbox::Impl::exceeded_limit() {
+  if (auto over = over_memory()) return over;
+  if (auto over = over_disk()) return over;
+  return std::nullopt;
+}
+
+std::optional<std::string> NativeSandbox::Impl::kernel_limit_event() {
+  const uint64_t kills = cgroup_.out_of_memory_kills();
+  if (kills <= reported_kills_) return std::nullopt;
+  reported_kills_ = kills;
+  return "memory";
+}
+
+NativeSandbox::NativeSandbox(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+NativeSandbox::NativeSandbox(NativeSandbox&&) noexcept = default;
+NativeSandbox& NativeSandbox::operator=(NativeSandbox&&) noexcept = default;
+NativeSandbox::~NativeSandbox() = default;
+
+Result<NativeSandbox> NativeSandbox::launch(const SandboxPlan& plan, const Options& options) {
+  auto impl = std::make_unique<Impl>(plan, options);
+  if (auto done = impl->launch(); !done) return std::unexpected(std::move(done).error().context("start the sandbox"));
+  return NativeSandbox(std::move(impl));
+}
+
+Handles& NativeSandbox::handles() { return impl_->handles_; }
+Result<void> NativeSandbox::release() { return impl_->release(); }
+int NativeSandbox::status_fd() const { return impl_->control_.get(); }
+std::optional<NativeSandbox::Status> NativeSandbox::poll_status() { return impl_->poll_status(); }
+Result<void> NativeSandbox::signal_agent(int number) { return impl_->signal_agent(number); }
+Result<void> NativeSandbox::freeze() { return impl_->freeze(); }
+Result<void> NativeSandbox::thaw() { return impl_->thaw(); }
+Result<void> NativeSandbox::kill() { return impl_->kill(); }
+Result<uint32_t> NativeSandbox::process_count() const { return impl_->process_count(); }
+std::optional<std::string> NativeSandbox::exceeded_limit() { return impl_->exceeded_limit(); }
+std::optional<std::string> NativeSandbox::kernel_limit_event() { return impl_->kernel_limit_event(); }
+
+}  // namespace stockade::sandbox
