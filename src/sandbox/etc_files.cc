@@ -65,12 +65,13 @@ std::vector<std::string> keys_among(const HostTree& tree, const std::string& dir
 }
 
 // A directory of a few small files (python3, terminfo) as bytes too. False: it is none, and nothing was added.
-bool copy_small_directory(const HostTree& tree, const Located& directory, const std::string& path, std::vector<Mount>& mounts) {
+bool copy_small_directory(const HostTree& tree, const std::string& directory, const std::string& path, std::vector<Mount>& mounts) {
   // Listing alternatives or certs costs more than their mounts: the size tells, on most file systems.
-  if (directory.status.st_size > 4096 || directory.status.st_nlink > 2) return false;
+  const auto status = tree.link_status(directory);
+  if (!status || status->st_size > 4096 || status->st_nlink > 2) return false;
   std::vector<std::string> names;
   bool plain = true;
-  (void)tree.list(directory.path, [&](const HostTree::Entry& entry) {
+  (void)tree.list(directory, [&](const HostTree::Entry& entry) {
     plain = entry.type == DT_REG && names.size() < kCopiedEntries;
     names.emplace_back(entry.name);
     return plain;
@@ -79,7 +80,7 @@ bool copy_small_directory(const HostTree& tree, const Located& directory, const 
   std::ranges::sort(names);
   std::vector<Mount> files;
   for (const std::string& name : names) {
-    auto bytes = tree.read(join(directory.path, name), kCopiedSize);
+    auto bytes = tree.read(join(directory, name), kCopiedSize);
     if (!bytes) return false;
     files.push_back(content_file(join(path, name), std::move(*bytes)));
   }
@@ -99,16 +100,25 @@ void add_view(const HostTree& tree, const std::string& path, unsigned char type,
       return;
     }
   }
-  const auto found = tree.locate(path);
-  if (!found) return;
-  if (found->is_file() && found->status.st_size <= static_cast<off_t>(kCopiedSize)) {
-    if (auto bytes = tree.read(found->path, kCopiedSize)) mounts.push_back(content_file(path, std::move(*bytes)));
+  std::string source = path;
+  if (type == DT_LNK) {
+    const auto found = tree.locate(path);
+    if (!found || !(found->is_file() || found->is_directory())) return;
+    source = found->path;
+    type = found->is_file() ? DT_REG : DT_DIR;
+  }
+  if (type == DT_REG) {
+    auto bytes = tree.read_head(source, kCopiedSize + 1);
+    if (!bytes) return;
+    if (bytes->size() <= kCopiedSize) {
+      mounts.push_back(content_file(path, std::move(*bytes)));
+      return;
+    }
+  } else if (type != DT_DIR || copy_small_directory(tree, source, path, mounts)) {
     return;
   }
-  if (!found->is_file() && !found->is_directory()) return;
-  if (found->is_directory() && copy_small_directory(tree, *found, path, mounts)) return;
-  Mount mount{.kind = MountKind::bind, .source = found->path, .target = path, .exec = false, .optional = true};
-  if (found->is_directory() && base_name(path) == "certs") mount.hidden = keys_among(tree, found->path);
+  Mount mount{.kind = MountKind::bind, .source = source, .target = path, .exec = false, .optional = true};
+  if (type == DT_DIR && base_name(path) == "certs") mount.hidden = keys_among(tree, source);
   mounts.push_back(std::move(mount));
 }
 
