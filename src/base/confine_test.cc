@@ -105,8 +105,12 @@ TEST(ConfineWorker, StillPassesDescriptorsOverItsMessageSocket) {
 }
 
 TEST(ConfineWorker, LimitsMemory) {
-#if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "AddressSanitizer's shadow needs RLIMIT_DATA off";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's shadow needs RLIMIT_DATA off";
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "a sanitizer's shadow needs RLIMIT_DATA off";
+#endif
 #endif
   EXPECT_EQ(in_child([] {
               return confined(inspector(), [] {

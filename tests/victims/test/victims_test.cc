@@ -32,10 +32,11 @@ const std::set<std::string> kHeldByTheView = {
     "ptrace_init",   "read_init_memory", "shadow",  "sysrq",            "timer_list"};
 // Refused on many machines without us: the kernel lacks it, or gives it to nobody.
 const std::set<std::string> kMayBeHeldAnyway = {
-    "af_alg",      "bpf_map", "chroot_dir", "fanotify", "inherited_signals", "int80",       "iopl",   "kexec",  "load_module",
-    "modify_ldt",  "mptcp",   "perf_event", "ping_socket", "sctp",           "setuid_fchmodat2", "tipc_pair", "vsock",
-    "x32",         "process_madvise", "io_uring", "userfaultfd", "inherited_descriptors", "vmsplice", "tiocsti", "tiocsti_dirty",
-    "open_by_handle", "netlink_audit", "clone_user", "clone3_user", "unshare_user", "unshare_net", "core_dump"};
+    "af_alg", "bpf_map", "chroot_dir", "clone3_user", "clone_user", "core_dump", "fanotify",
+    "inherited_descriptors", "inherited_signals", "int80", "io_uring", "iopl", "kexec", "load_module",
+    "modify_ldt", "mptcp", "netlink_audit", "open_by_handle", "perf_event", "ping_socket", "process_madvise",
+    "sctp", "setuid_fchmodat2", "tiocsti", "tiocsti_dirty", "tipc_pair", "unshare_net", "unshare_user",
+    "userfaultfd", "vmsplice", "vsock", "x32"};
 
 std::vector<std::string> all_victims() {
   std::vector<std::string> names;
