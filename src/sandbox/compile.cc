@@ -105,7 +105,8 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
     if (!located) return command_error(ENOENT, fmt::format("start {}: its interpreter {}", command, interpreter->path), "install it");
     if (!visible(located->path)) return not_visible(command, located->path);
   }
-  view.variables = {roots.path_inside(), roots.variables([&](const std::string& path) { return is_shown(files, path); })};
+  const auto in_files = [&](const std::string& path) { return is_shown(files, path); };
+  view.variables = {roots.path_inside(in_files), roots.variables(in_files)};
   view.notes.insert(view.notes.end(), roots.notes().begin(), roots.notes().end());
   STOCKADE_TRY(add_etc(tree, surroundings, inside, view.mounts));
   add_scratch_places(inside, view.mounts);

@@ -229,11 +229,13 @@ TEST(Compile, ShowsTheInstallationOfTheCommand) {
 TEST(Compile, MakesEverythingWritableNoexecWithAListOfPrograms) {
   FakeHost host;
   host.program("/usr/bin/curl");
+  host.program("/home/ada/.cargo/bin/cargo");
   policy::Policy policy;
   policy.programs.allow = std::vector<std::string>{"sh"};
-  const auto made = compile_on(host, policy);
+  const auto made = compile_on(host, policy, {"true"}, "/home/ada/work", "/home/ada/.cargo/bin:/usr/bin");
   ASSERT_TRUE(made) << made.error().render();
   EXPECT_TRUE(made->plan.program_list);
+  EXPECT_THAT(made->plan.environment, Contains("PATH=/usr/bin"));
   EXPECT_TRUE(find_mount(made->plan.mounts, "/usr/bin/sh"));
   EXPECT_TRUE(find_mount(made->plan.mounts, "/usr/bin/true"));  // the command itself
   EXPECT_FALSE(find_mount(made->plan.mounts, "/usr/bin/curl"));

@@ -241,19 +241,16 @@ void InstallRoots::add_path_entries(PathRoots show, const std::function<bool(con
     if (!entry.starts_with('/')) continue;
     const std::string spelled = normalized(entry);
     if (is_system_path(spelled)) {
-      push_once(path_, spelled);
       push_once(search_, spelled);
       continue;
     }
     const auto found = tree_.locate(entry);
     if (!found || !found->is_directory()) continue;
     if (is_system_path(found->path)) {
-      push_once(path_, found->path);
       push_once(search_, found->path);
       continue;
     }
     if (visible(found->path)) {
-      push_once(path_, inside(found->path));
       push_once(search_, found->path);
       continue;
     }
@@ -265,7 +262,6 @@ void InstallRoots::add_path_entries(PathRoots show, const std::function<bool(con
       notes_.push_back(fmt::format("PATH entry {} is not shown: anyone may write to it", entry));
       continue;
     }
-    push_once(path_, inside(found->path));
     push_once(search_, found->path);
     if (show == PathRoots::none) continue;
     add_directory(found->path);
@@ -294,6 +290,15 @@ void InstallRoots::add_interpreter(const std::string& real_path) {
   const auto found = tree_.locate(interpreter->path);
   if (!found || !found->is_file() || covers(found->path)) return;
   for (std::string& root : roots_of_program(tree_, surroundings_, found->path, true)) add_root(std::move(root));
+}
+
+std::vector<std::string> InstallRoots::path_inside(const std::function<bool(const std::string&)>& visible) const {
+  std::vector<std::string> path;
+  for (const std::string& directory : search_) {
+    const bool holds_a_root = std::ranges::any_of(roots_, [&](const std::string& root) { return is_at_or_below(root, directory); });
+    if (covers(directory) || holds_a_root || visible(directory)) path.push_back(inside(directory));
+  }
+  return path;
 }
 
 // rustup elsewhere than in ~/.rustup.

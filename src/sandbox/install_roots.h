@@ -58,8 +58,8 @@ class InstallRoots {
   // find themselves.
   std::vector<std::pair<std::string, std::string>> variables(const std::function<bool(const std::string&)>& visible) const;
 
-  // PATH inside: the entries that are visible, in order, without repeats.
-  const std::vector<std::string>& path_inside() const { return path_; }
+  // PATH inside: the entries that are shown by now, in order, without repeats.
+  std::vector<std::string> path_inside(const std::function<bool(const std::string&)>& visible) const;
   // PATH outside: the directories to search for a program, real paths.
   const std::vector<std::string>& search_path() const { return search_; }
   // Is this real path inside one of the roots or the system's trees?
@@ -80,7 +80,6 @@ class InstallRoots {
   const HostTree& tree_;
   const Surroundings& surroundings_;
   std::vector<std::string> roots_;  // real paths, none below another
-  std::vector<std::string> path_;
   std::vector<std::string> search_;
   std::vector<std::string> notes_;
 };

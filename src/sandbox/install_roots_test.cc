@@ -51,7 +51,7 @@ TEST(InstallRoots, KnowWhereToolchainsLive) {
     InstallRoots roots(tree, surroundings);
     roots.add_path_entries(PathRoots::all, kNothingElse);
     EXPECT_THAT(roots.roots(), testing::UnorderedElementsAreArray(test.roots)) << test.entry;
-    EXPECT_EQ(roots.path_inside().size(), 1u) << test.entry;
+    EXPECT_EQ(roots.path_inside(kNothingElse).size(), 1u) << test.entry;
   }
 }
 
@@ -67,7 +67,7 @@ TEST(InstallRoots, NeverShowTheHomeTheSystemsStateOrWhatAnyoneMayWrite) {
   InstallRoots roots(tree, surroundings);
   roots.add_path_entries(PathRoots::all, kNothingElse);
   EXPECT_THAT(roots.roots(), IsEmpty());
-  EXPECT_THAT(roots.path_inside(), ElementsAre("/usr/bin"));
+  EXPECT_THAT(roots.path_inside(kNothingElse), ElementsAre("/usr/bin"));
   EXPECT_EQ(roots.notes().size(), 6u);
 }
 
@@ -140,7 +140,7 @@ TEST(InstallRoots, AppearBelowTheHomeAsThePersonSpellsIt) {
   const Surroundings surroundings = host.surroundings("/home/ada/.cargo/bin");
   InstallRoots roots(tree, surroundings);
   roots.add_path_entries(PathRoots::all, kNothingElse);
-  EXPECT_THAT(roots.path_inside(), ElementsAre("/home/ada/.cargo/bin"));
+  EXPECT_THAT(roots.path_inside(kNothingElse), ElementsAre("/home/ada/.cargo/bin"));
   const auto mounts = roots.mounts();
   ASSERT_EQ(mounts.size(), 1u);
   EXPECT_EQ(mounts[0].source, "/data/ada/.cargo/bin");
