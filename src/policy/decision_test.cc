@@ -7,7 +7,7 @@
 #include "policy/glob.h"
 #include "policy/judge_files.h"
 #include "policy/load.h"
-#include "policy/self_test.h"
+#include "policy/run_tests.h"
 
 namespace stockade::policy {
 namespace {

@@ -9,7 +9,7 @@
 #include "policy/keys.h"
 #include "policy/merge.h"
 #include "policy/preset.h"
-#include "policy/self_test.h"
+#include "policy/run_tests.h"
 #include "policy/source_file.h"
 #include "policy/trust.h"
 

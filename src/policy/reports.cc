@@ -5,7 +5,7 @@
 #include "policy/diff.h"
 #include "policy/effective.h"
 #include "policy/json_writer.h"
-#include "policy/self_test.h"
+#include "policy/run_tests.h"
 #include "policy/source_file.h"
 #include "policy/trust.h"
 

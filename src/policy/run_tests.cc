@@ -1,4 +1,4 @@
-#include "policy/self_test.h"
+#include "policy/run_tests.h"
 
 #include <fmt/format.h>
 
