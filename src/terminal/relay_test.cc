@@ -351,8 +351,8 @@ TEST(Relay, AnAgentWithJobsOfItsOwnKeepsControlZForThem) {
   // An interactive shell: its job stops, it does not.
   Session session({.script = "PS1='$ ' exec bash --norc --noprofile -i"});
   ASSERT_TRUE(session.sees("$ ") && session.becomes_raw());
-  session.type("echo in=1; cat\r");
-  ASSERT_TRUE(session.sees("\nin=1"));
+  session.type("sh -c 'echo in=1; cat'\r");
+  ASSERT_TRUE(session.sees("\rin=1\r")) << session.seen();
   session.type("\x1a");
   ASSERT_TRUE(session.sees("Stopped")) << session.seen();
   session.type("kill -9 %1; exit 9\r");
