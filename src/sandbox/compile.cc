@@ -29,7 +29,7 @@ struct Program {
 };
 
 Result<Program> find_program(const std::string& name, const std::string& workdir, const HostTree& tree,
-                             const std::vector<Mount>& files, const InstallRoots& roots) {
+                             const std::vector<Mount>& files, const std::vector<std::string>& search_path) {
   if (name.empty()) return command_error(ENOENT, "the command has no name", "write stockade run -- COMMAND");
   std::vector<std::string> candidates;
   if (name.find('/') != std::string::npos) {
@@ -37,7 +37,7 @@ Result<Program> find_program(const std::string& name, const std::string& workdir
     const std::string inside = normalized(name.starts_with('/') ? name : join(workdir, name));
     candidates.push_back(outside_of(files, inside).value_or(inside));
   } else {
-    for (const std::string& directory : roots.search_path()) candidates.push_back(join(directory, name));
+    for (const std::string& directory : search_path) candidates.push_back(join(directory, name));
   }
   bool found_other = false;
   for (std::string& candidate : candidates) {
@@ -81,7 +81,8 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
   const bool listed = policy.programs.allow.has_value();
   roots.add_path_entries(listed ? PathRoots::none : PathRoots::all,
                          [&](const std::string& path) { return is_shown(files, path); });
-  STOCKADE_ASSIGN(const Program program, find_program(command, workdir, tree, files, roots));
+  STOCKADE_ASSIGN(const Program program, find_program(command, workdir, tree, files,
+                                                     listed ? search_order(roots.search_path()) : roots.search_path()));
 
   if (listed) {
     STOCKADE_TRY(add_listed_programs(tree, {.allow = *policy.programs.allow, .command = program.spelled}, roots, view.mounts,

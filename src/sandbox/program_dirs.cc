@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -69,6 +70,9 @@ class Listing {
       if (required_by_person) notes_.push_back(fmt::format("programs.allow: {} is not on this machine", program));
       return;
     }
+    if (base_name(parent_of(path)) == "shims") {
+      notes_.push_back(fmt::format("programs.allow: {} only chooses among versions: name the program itself by its path", path));
+    }
     add_chain(path, 0);
     if (!programs_.insert(found->path).second) return;
     add_package(found->path, std::string(base_name(path)));
@@ -101,7 +105,7 @@ class Listing {
 
  private:
   std::string search(const std::string& name) const {
-    for (const std::string& directory : roots_.search_path()) {
+    for (const std::string& directory : search_order(roots_.search_path())) {
       std::string path = join(directory, name);
       const auto status = tree_.status(path);
       if (status && S_ISREG(status->st_mode) && (status->st_mode & 0111) != 0) return path;
@@ -255,6 +259,14 @@ class Listing {
 };
 
 }  // namespace
+
+std::vector<std::string> search_order(const std::vector<std::string>& directories) {
+  const auto is_shims = [](const std::string& directory) { return base_name(directory) == "shims"; };
+  std::vector<std::string> order;
+  std::ranges::remove_copy_if(directories, std::back_inserter(order), is_shims);
+  std::ranges::copy_if(directories, std::back_inserter(order), is_shims);
+  return order;
+}
 
 Result<void> add_listed_programs(const HostTree& tree, const ProgramList& list, InstallRoots& roots,
                                  std::vector<Mount>& mounts, std::vector<std::string>& notes) {

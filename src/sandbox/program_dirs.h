@@ -18,6 +18,10 @@ namespace stockade::sandbox {
 // Entries of the library trees and installations that are looked at; more is an error.
 inline constexpr size_t kProgramScanLimit = 600'000;
 
+// The directories in which a listed program is looked up: a version manager's shims last. A shim runs whatever its manager
+// chooses, which is a whole installation and not a program.
+std::vector<std::string> search_order(const std::vector<std::string>& directories);
+
 struct ProgramList {
   std::vector<std::string> allow;  // names, looked up along PATH, or absolute paths
   std::string command;             // the run's own program, real or spelled path; it and what it needs are allowed

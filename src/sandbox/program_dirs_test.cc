@@ -128,6 +128,17 @@ TEST(ProgramList, RestrictsInstallationsInTheHomeToo) {
   EXPECT_FALSE(made.shows("/home/ada/.cargo/bin/cargo"));
 }
 
+TEST(ProgramList, PrefersAProgramToAShimThatChoosesOne) {
+  FakeHost host;
+  host.program("/home/ada/.pyenv/shims/python3", "#!/usr/bin/env bash\n");
+  host.program("/usr/bin/python3");
+  const Made made = list(host, {"python3"}, "/home/ada/.pyenv/shims:/usr/bin");
+  EXPECT_TRUE(made.shows("/usr/bin/python3"));
+  EXPECT_FALSE(made.shows("/home/ada/.pyenv/shims/python3"));
+  host.remove("/usr/bin/python3");
+  EXPECT_THAT(list(host, {"python3"}, "/home/ada/.pyenv/shims:/usr/bin").notes, Contains(HasSubstr("only chooses among versions")));
+}
+
 TEST(ProgramList, SaysWhichProgramIsNotThere) {
   FakeHost host;
   EXPECT_THAT(list(host, {"ghost"}).notes, ElementsAre("programs.allow: ghost is not on this machine"));
