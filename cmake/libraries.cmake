@@ -22,4 +22,5 @@ find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp REQUIRED)
 add_library(llhttp STATIC ${LLHTTP_SOURCES}/llhttp/api.c ${LLHTTP_SOURCES}/llhttp/http.c
                           ${LLHTTP_SOURCES}/llhttp/llhttp.c)
 target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
+target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)  # or it skips the CRLF after a chunk unseen
 target_compile_options(llhttp PRIVATE -w)
