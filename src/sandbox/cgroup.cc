@@ -158,6 +158,22 @@ RunCgroup& RunCgroup::operator=(RunCgroup&& other) noexcept {
 
 RunCgroup::~RunCgroup() { (void)remove(); }
 
+// v1's `tasks`, not cgroup.procs: only a thread that names itself (0) there skips the lock that waits for RCU.
+Result<std::vector<Fd>> RunCgroup::entrances() const {
+  std::vector<Fd> out;
+  for (const Group* group : {&memory_, &cpu_, &pids_, &freezer_}) {
+    if (!group->directory) continue;
+    STOCKADE_ASSIGN(Fd tasks, open_at(group->directory.get(), "tasks", O_WRONLY));
+    out.push_back(std::move(tasks));
+  }
+  return out;
+}
+
+Result<void> enter_cgroup(int entrance) {
+  if (::write(entrance, "0", 1) != 1) return fail_errno("enter the run's cgroup");
+  return {};
+}
+
 Result<void> RunCgroup::attach(pid_t pid) {
   const std::string text = std::to_string(pid);
   for (const Group* group : {&memory_, &cpu_, &pids_, &freezer_}) {

@@ -47,6 +47,7 @@ Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
   std::vector<int> keep = launch.idmaps.descriptors();
   keep.insert(keep.end(), {channels.control, channels.agent, channels.built_read, channels.built_write});
   keep.insert(keep.end(), channels.stdio, channels.stdio + 3);
+  keep.insert(keep.end(), channels.entrances.begin(), channels.entrances.end());
   close_all_except(keep.data(), keep.size());
   if (launch.identity.mode == Mode::user) {
     // A process that is not dumpable can't write its own maps.

@@ -34,6 +34,7 @@ struct InitChannels {
   int agent = -1;    // agent ↔ supervisor
   int built_read = -1, built_write = -1;  // init → agent: the root stands
   const int* stdio = nullptr;
+  std::vector<int> entrances;  // of v1 cgroups; the agent's process goes in by itself
   bool keep_kill = false;  // no cgroup can freeze: init stops everything by signal, and needs CAP_KILL in its namespace
 };
 

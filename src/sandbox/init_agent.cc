@@ -10,6 +10,7 @@
 
 #include "base/wire.h"
 #include "net/transparent.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/devices.h"
 #include "sandbox/init.h"
 #include "sandbox/landlock.h"
@@ -36,6 +37,7 @@ class AgentProcess {
 
  private:
   Result<void> become_ready() {
+    for (const int entrance : channels_.entrances) STOCKADE_TRY(enter_cgroup(entrance));
     std::vector<int> keep = {channels_.agent, channels_.built_read};
     keep.insert(keep.end(), channels_.stdio, channels_.stdio + 3);
     close_all_except(keep.data(), keep.size());

@@ -117,15 +117,13 @@ Result<void> NativeSandbox::Impl::start(const Launch& launch) {
   STOCKADE_ASSIGN(auto control, make_launch_channel());
   STOCKADE_ASSIGN(auto agent, make_launch_channel());
   STOCKADE_ASSIGN(auto built, make_pipe());
+  STOCKADE_ASSIGN(const std::vector<Fd> entrances, cgroup_.entrances());
+  InitChannels channels{.control = control[1].get(), .agent = agent[1].get(), .built_read = built.read.get(), .built_write = built.write.get()};
+  channels.stdio = options_.stdio;
+  for (const Fd& entrance : entrances) channels.entrances.push_back(entrance.get());
+  channels.keep_kill = launch.identity.mode == Mode::root && !cgroup_.can_freeze();
   STOCKADE_ASSIGN(auto pid, clone_init({.mode = launch.identity.mode, .cgroup = cgroup_.leaf()}));
-  if (!pid) {
-    run_init(launch, {.control = control[1].get(),
-                      .agent = agent[1].get(),
-                      .built_read = built.read.get(),
-                      .built_write = built.write.get(),
-                      .stdio = options_.stdio,
-                      .keep_kill = launch.identity.mode == Mode::root && !cgroup_.can_freeze()});
-  }
+  if (!pid) run_init(launch, channels);
   init_ = std::move(*pid);
   control_ = std::move(control[0]);
   agent_ = std::move(agent[0]);
@@ -204,8 +202,6 @@ Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
   }
   agent_pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, handles_.agent, 0)));
   if (!agent_pidfd_) return fail_errno("hold on to the agent's process");
-  // It has no children yet, and gets none before release().
-  STOCKADE_TRY(cgroup_.attach(handles_.agent));
   for (const pid_t worker : options_.worker_pids) STOCKADE_TRY(cgroup_.attach(worker));
   has_network_ = true;
   return {};
