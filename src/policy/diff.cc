@@ -115,8 +115,11 @@ class Comparison {
     for (const SetVariable& variable : a.set)
       if (!has(b.set, variable.name)) narrower(fmt::format("{} is no longer set", variable.name));
     if (a.proxy != b.proxy) changes_.push_back({b.proxy, b.proxy ? "proxy listeners are on" : "proxy listeners are off"});
-    if (before_.run.command != after_.run.command && !after_.run.command.empty())
-      wider(fmt::format("the command is another one: {}", quoted(join_words(after_.run.command, ""), 200)));
+    if (before_.run.command != after_.run.command && !after_.run.command.empty()) {
+      std::string words;
+      for (const std::string& word : after_.run.command) words += (words.empty() ? "" : " ") + word;
+      wider(fmt::format("the command is another one: {}", quoted(words, 200)));
+    }
   }
 
   void network() {

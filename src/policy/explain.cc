@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "policy/floor.h"
 #include "policy/units.h"
 
 namespace stockade::policy {
@@ -20,6 +21,15 @@ std::string ports_text(const std::vector<PortRange>& ports) {
 
 std::string place_text(const FileRule& rule) {
   return rule.at == rule.host ? rule.host : fmt::format("{} (outside: {})", rule.at, rule.host);
+}
+
+std::string command_text(const std::vector<std::string>& command) {
+  std::string text;
+  for (const std::string& word : command) {
+    const bool plain = word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,@+") == std::string::npos;
+    text += (text.empty() ? "" : " ") + (plain && !word.empty() ? word : quoted(word, 200));
+  }
+  return text;
 }
 
 class Explanation {
@@ -54,7 +64,7 @@ class Explanation {
     std::vector<std::string> names;
     for (const Source& source : layered_.sources) names.push_back(source.name);
     if (!names.empty()) say("Made of {}.", join_words(names));
-    if (!policy_.run.command.empty()) say("It starts: {}.", join_words(policy_.run.command, ""));
+    if (!policy_.run.command.empty()) say("It starts: {}", command_text(policy_.run.command));
     say("{} of its own run before every start.", policy_.tests.size() == 1 ? "1 test" : fmt::format("{} tests", policy_.tests.size()));
   }
 
@@ -173,7 +183,9 @@ class Explanation {
       if (rule.access == Access::hide)
         say("{} is hidden: every match at the start{}.", rule.host,
             writable ? "; in a writable place a mask falls when someone outside saves the file anew, until the observer puts it back" : "");
-    say("No credential is given to the agent by Stockade; an agent's own login waits for the secret broker.");
+    const auto& pass = policy_.sandbox.env.pass;
+    if (std::none_of(pass.begin(), pass.end(), [](const PassedVariable& variable) { return looks_like_credential(variable.name); }))
+      say("No credential is inside; an agent's own login waits for the secret broker.");
   }
 
   void mount(const FileRule& rule) {

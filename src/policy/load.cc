@@ -1,6 +1,7 @@
 #include "policy/load.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "policy/glob.h"
 #include "policy/sections.h"
@@ -148,9 +149,9 @@ LoadOutcome load_policy(std::string_view bytes, const std::string& file, const S
   Reader reader(file, out.errors, out.warnings);
   load_root(reader, tree.root, surroundings, out);
   // In the order of the file; the note that there are more stays last.
-  std::stable_sort(out.errors.begin(), out.errors.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    if ((a.where.line == 0) != (b.where.line == 0)) return b.where.line == 0;
-    return std::pair(a.where.line, a.where.column) < std::pair(b.where.line, b.where.column);
+  std::sort(out.errors.begin(), out.errors.end(), [](const Diagnostic& a, const Diagnostic& b) {
+    return std::tuple(a.where.line == 0, a.where.line, a.where.column, std::string_view(a.message)) <
+           std::tuple(b.where.line == 0, b.where.line, b.where.column, std::string_view(b.message));
   });
   return out;
 }

@@ -218,7 +218,12 @@ Result<std::string> absolute_path(std::string_view text, const Surroundings& sur
   while (at < joined.size()) {
     const size_t end = std::min(joined.find('/', at), joined.size());
     const std::string_view part = std::string_view(joined).substr(at, end - at);
+#ifdef STOCKADE_PLANTED_BUG
+    // Looks for ".." in short paths only.
+    if (part == ".." && text.size() < 20)
+#else
     if (part == "..")
+#endif
       return std::unexpected(bad_path(fmt::format("\"..\" in {}", quoted(text)), "write the path that is meant"));
     if (!part.empty() && part != ".") out += "/" + std::string(part);
     at = end + 1;
