@@ -189,6 +189,19 @@ GitIdentity parse_git_identity(std::string_view text) {
   return found;
 }
 
+policy::Surroundings for_policy(const Surroundings& surroundings) {
+  policy::Surroundings out;
+  out.home = surroundings.home;
+  out.cwd = surroundings.cwd;
+  out.state_dir = surroundings.state_dir;
+  out.config_dir = surroundings.config_dir;
+  out.runtime_dir = surroundings.runtime_dir;
+  out.uid = surroundings.uid;
+  out.memory = surroundings.memory;
+  out.cpus = surroundings.cpus;
+  return out;
+}
+
 Result<Surroundings> survey_host(const HostTree& tree, Person person) {
   Surroundings out;
   out.uid = person.uid;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/surroundings.h"
 #include "sandbox/host_tree.h"
 
 namespace stockade::sandbox {
@@ -46,6 +47,9 @@ struct Person {
 };
 
 Result<Surroundings> survey_host(const HostTree& tree, Person person);
+
+// The part that a policy's meaning depends on.
+policy::Surroundings for_policy(const Surroundings& surroundings);
 
 // user.name and user.email of a git configuration file; no include is followed and no other key is looked at.
 struct GitIdentity {

@@ -21,6 +21,7 @@ TEST(Survey, TakesTheAccountFromThePasswdFileAndNotFromTheEnvironment) {
   EXPECT_EQ(found.home, "/home/ada");
   EXPECT_EQ(found.shell, "/usr/bin/sh");
   EXPECT_EQ(found.state_dir, "/home/ada/.local/state/stockade");
+  EXPECT_EQ(for_policy(found).home, "/home/ada");
   EXPECT_EQ(found.runtime_dir, "/home/ada/.local/state/stockade/runtime");
 }
 
