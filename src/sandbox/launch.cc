@@ -15,7 +15,7 @@ namespace {
 
 // Room for what we put into the private tmpfs ourselves: directories, small files, whiteouts.
 constexpr uint64_t kOwnBytes = 4U << 20;
-constexpr uint64_t kOwnInodes = 2048;
+constexpr uint64_t kOwnInodes = 64;
 constexpr uint64_t kShmOnDiskRuns = 64U << 20;  // scratch is elsewhere: /dev/shm and our own files
 constexpr uint64_t kDefaultTmpfs = 512U << 20;  // a plan without any disk limit
 constexpr uint64_t kBytesPerInode = 16U << 10;
@@ -28,9 +28,9 @@ Result<Fd> open_source(const std::string& path) {
   if (fd) return fd;
   const int number = errno;
   Error error = Error::from_errno(fmt::format("open {}", path), number);
-  if (number == ELOOP)
-    error = std::move(error).kind(ErrorKind::denied).hint("a symbolic link stands in a path that had none when the policy was read");
-  return std::unexpected(std::move(error));
+  if (number != ELOOP) return std::unexpected(std::move(error));
+  return std::unexpected(
+      std::move(error).kind(ErrorKind::denied).hint("a symbolic link stands in a path that had none when the policy was read"));
 }
 
 // Undoes the octal escapes of /proc/self/mountinfo.

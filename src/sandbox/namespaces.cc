@@ -71,11 +71,10 @@ Result<std::optional<Pid>> clone_init(const InitClone& options) {
   if (pid < 0) {
     const int number = errno;
     Error error = Error::from_errno("make the sandbox's namespaces", number);
-    if (number == EPERM || number == EACCES || number == ENOSPC)
-      error = std::move(error).kind(ErrorKind::unavailable).hint(
-          options.mode == Mode::user ? "unprivileged user namespaces are switched off here: run 'stockade doctor'"
-                                     : "root without CAP_SYS_ADMIN here (a container?): run 'stockade doctor'");
-    return std::unexpected(std::move(error));
+    if (number != EPERM && number != EACCES && number != ENOSPC) return std::unexpected(std::move(error));
+    return std::unexpected(std::move(error).kind(ErrorKind::unavailable).hint(
+        options.mode == Mode::user ? "unprivileged user namespaces are switched off here: run 'stockade doctor'"
+                                   : "root without CAP_SYS_ADMIN here (a container?): run 'stockade doctor'"));
   }
   return Pid(static_cast<pid_t>(pid), Fd(pidfd));
 }

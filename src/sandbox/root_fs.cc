@@ -168,12 +168,11 @@ Result<Fd> RootBuilder::clone_source(const Source& source, const Mount& mount, b
     return fail(ErrorKind::denied, "{} was exchanged while the sandbox was built", source.path);
   auto done = set_mount_attributes(tree.get(), {.read_only = read_only, .exec = mount.exec, .idmap = source.idmap});
   if (!done) {
-    Error error = std::move(done).error();
-    if (source.idmap >= 0 && (error.error_number() == EINVAL || error.error_number() == EPERM))
-      error = std::move(error).kind(ErrorKind::unavailable).hint(
-          "its filesystem, or one mounted below it, can't show its files as the agent's (no idmapped mounts): run as "
-          "the person who owns it instead of root");
-    return std::unexpected(std::move(error));
+    const int number = done.error().error_number();
+    if (source.idmap < 0 || (number != EINVAL && number != EPERM)) return std::unexpected(std::move(done).error());
+    return std::unexpected(std::move(done).error().kind(ErrorKind::unavailable).hint(
+        "its filesystem, or one mounted below it, can't show its files as the agent's (no idmapped mounts): run as "
+        "the person who owns it instead of root"));
   }
   return tree;
 }
