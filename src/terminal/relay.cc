@@ -1,8 +1,6 @@
 #include "terminal/relay.h"
 
 #include <poll.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -10,9 +8,11 @@
 #include <csignal>
 #include <vector>
 
+#include "base/confine.h"
 #include "base/message_socket.h"
 #include "base/pid.h"
 #include "base/printable.h"
+#include "filters/relay.h"
 #include "terminal/escape_filter.h"
 #include "terminal/person_terminal.h"
 #include "terminal/relay_signals.h"
@@ -28,6 +28,8 @@ constexpr size_t kNoticeCount = 200;
 constexpr int kBackgroundTickMs = 200;   // nothing announces that a running job was brought to the foreground
 constexpr int kNoSlaveTickMs = 100;      // nobody has the pty open: poll would report the hang-up for ever
 constexpr int kDrainWaitMs = 20;
+constexpr uint64_t kDataLimit = 64ull << 20;
+constexpr uint64_t kFileLimit = 64;
 constexpr int kFlushWaitMs = 2000;       // without progress; the line may be stopped
 
 class Relay {
@@ -320,13 +322,18 @@ void Relay::show_notices() {
 
 // --- the arrangement -------------------------------------------------------------------------------------------------
 
-// The relay parses what the agent writes: nothing of ours is left in it, and it can gain nothing.
-void give_up_privileges(const PersonTerminal& terminal, const RelaySignals& signals, int supervisor, int pidfd) {
+// The relay parses what the agent writes: nothing of ours is left in it, and it can gain nothing. It must outlive whoever
+// started it, as any job does, so it does not die with its parent.
+Result<void> confine_relay(const PersonTerminal& terminal, const RelaySignals& signals, int supervisor, int pidfd) {
   close_all_except({terminal.input(), terminal.output(), signals.fd(), supervisor, pidfd});
-  (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  const rlimit none{0, 0};
-  (void)::setrlimit(RLIMIT_CORE, &none);
+  Confinement confinement;
+  confinement.name = "relay";
+  confinement.filter = filters::kRelayFilter;
+  confinement.die_with_parent = false;
+  confinement.scope_signals = false;  // a stop is for the whole job, also a script around us; the filter allows no other
+  confinement.data_limit = kDataLimit;
+  confinement.open_files = kFileLimit;
+  return confine_worker(confinement);
 }
 
 int say(int status, std::string_view text) {
@@ -378,7 +385,7 @@ int run_behind_relay(const StdioPlan& plan, const std::function<int(RelayLink)>&
   const auto result = [&]() -> Result<RelayResult> {
     STOCKADE_ASSIGN(RelaySignals signals, RelaySignals::take());
     STOCKADE_ASSIGN(PersonTerminal terminal, PersonTerminal::open(options.input, options.output));
-    give_up_privileges(terminal, signals, options.supervisor, supervisor->pidfd());
+    STOCKADE_TRY(confine_relay(terminal, signals, options.supervisor, supervisor->pidfd()));
     return Relay(terminal, signals, options).run();
   }();
   (*pair)[0].reset();  // the supervisor ends the sandbox, if it still runs, and then itself

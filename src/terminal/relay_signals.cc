@@ -76,17 +76,12 @@ bool RelaySignals::stop_job(int number) {
   (void)::kill(0, number);  // delivered before this returns: we stop here
   (void)::sigprocmask(SIG_SETMASK, &mask, nullptr);
   (void)::sigaction(number, &before, nullptr);
-  // Being continued leaves a CONT in our descriptor. Other signals stay there for the loop.
-  sigset_t pending;
-  sigemptyset(&pending);
-  (void)::sigpending(&pending);
-  if (!sigismember(&pending, SIGCONT)) return false;
+  // Being continued leaves a CONT pending; other signals stay where the loop reads them.
   sigset_t cont;
   sigemptyset(&cont);
   sigaddset(&cont, SIGCONT);
   const timespec none{};
-  (void)::sigtimedwait(&cont, nullptr, &none);
-  return true;
+  return ::sigtimedwait(&cont, nullptr, &none) == SIGCONT;
 }
 
 }  // namespace stockade::terminal
