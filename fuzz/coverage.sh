@@ -22,8 +22,10 @@ for source in "$root"/fuzz/*_fuzz.cc; do
   cmake --build "$build" --target "$name" -j 2 >"$build/$name.log" 2>&1 || { tail -20 "$build/$name.log"; failed=1; continue; }
   work=$build/corpus-$short
   mkdir -p "$work"
+  dictionary=
+  [ -f "$root/fuzz/$short.dict" ] && dictionary=-dict=$root/fuzz/$short.dict
   if [ "${SECONDS_EACH:-0}" -gt 0 ]; then
-    "$build/fuzz/$name" -max_total_time="$SECONDS_EACH" -max_len=4096 "$work" "$root/fuzz/corpus/$short" >"$build/$name.log" 2>&1 ||
+    "$build/fuzz/$name" -max_total_time="$SECONDS_EACH" -max_len=4096 ${dictionary:+"$dictionary"} "$work" "$root/fuzz/corpus/$short" >"$build/$name.log" 2>&1 ||
       { tail -20 "$build/$name.log"; failed=1; continue; }
   fi
   LLVM_PROFILE_FILE=$build/$name.profraw "$build/fuzz/$name" -runs=0 "$work" "$root/fuzz/corpus/$short" >"$build/$name.log" 2>&1 ||

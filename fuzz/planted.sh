@@ -26,8 +26,10 @@ for source in "$root"/fuzz/*_fuzz.cc; do
   work=$build/corpus-$short
   rm -rf "$work"
   mkdir -p "$work"
+  dictionary=
+  [ -f "$root/fuzz/$short.dict" ] && dictionary=-dict=$root/fuzz/$short.dict
   start=$(date +%s)
-  if "$build/fuzz/$name" -max_total_time="${SECONDS_EACH:-60}" -max_len=4096 -artifact_prefix="$work/" "$work" \
+  if "$build/fuzz/$name" -max_total_time="${SECONDS_EACH:-60}" -max_len=4096 ${dictionary:+"$dictionary"} -artifact_prefix="$work/" "$work" \
       "$root/fuzz/corpus/$short" >"$build/$name.log" 2>&1; then
     echo "$short: NOT found"
     failed=1
