@@ -1,6 +1,7 @@
 // A policy file as an agent may have written it (.stockade.yaml): loaded, layered under nothing, judged, narrowed,
 // explained and compared. What loads also loads from its effective text, to the same policy.
-// covers: src/policy/yaml_tree.cc src/policy/reader.cc src/policy/load.cc src/policy/load_files.cc src/policy/load_network.cc src/policy/load_sandbox.cc src/policy/load_tests.cc src/policy/units.cc src/policy/glob.cc
+// covers: src/policy/yaml_tree.cc src/policy/reader.cc src/policy/load.cc src/policy/load_files.cc
+// src/policy/load_network.cc src/policy/load_sandbox.cc src/policy/load_tests.cc src/policy/units.cc src/policy/glob.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -44,8 +45,9 @@ Surroundings surroundings() {
 }
 
 bool is_clean_path(std::string_view path) {
-  return path.starts_with('/') && path.find("//") == std::string_view::npos && path.find("/../") == std::string_view::npos &&
-         !path.ends_with("/..") && path.find('\0') == std::string_view::npos && path.find('\n') == std::string_view::npos;
+  return path.starts_with('/') && path.find("//") == std::string_view::npos &&
+         path.find("/../") == std::string_view::npos && !path.ends_with("/..") &&
+         path.find('\0') == std::string_view::npos && path.find('\n') == std::string_view::npos;
 }
 
 // What the enforcing processes rely on.
@@ -64,7 +66,9 @@ void check_promises(const Policy& policy) {
   }
   for (const FileRule& rule : policy.files) {
     if (rule.access == Access::hide) {
-      require(rule.at.empty() && rule.host.find("..") == std::string::npos ? true : rule.host.find("/../") == std::string::npos);
+      require(rule.at.empty() && rule.host.find("..") == std::string::npos
+                  ? true
+                  : rule.host.find("/../") == std::string::npos);
       continue;
     }
     require(is_clean_path(rule.host) && is_clean_path(rule.at) && rule.at != "/");
@@ -95,13 +99,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   (void)check(policy, here);
   (void)failed_tests(policy);
   for (const FileRule& rule : policy.files)
-    if (rule.access != Access::hide && hidden_by(policy, rule.host + "/x") == nullptr && mount_of(policy, rule.at + "/x") == &rule)
+    if (rule.access != Access::hide && hidden_by(policy, rule.host + "/x") == nullptr &&
+        mount_of(policy, rule.at + "/x") == &rule)
       require((judge_write(policy, rule.at + "/x").action == Action::allow) == (rule.access != Access::read));
 
   // A ceiling takes away from a broad policy, and never adds: nothing is wider than before.
   static const LoadOutcome broad = load_policy(
-      "{version: 1, network: {allow: [{host: '*.example.com', ports: [1-65535], protocol: tcp}, {address: 0.0.0.0/0, tls: passthrough}]}, "
-      "files: [{host: /srv, access: write}, {host: /srv/x, access: read}], limits: {time: 1h}, sandbox: {env: {pass: [TERM], proxy: true}}}",
+      "{version: 1, network: {allow: [{host: '*.example.com', ports: [1-65535], protocol: tcp}, {address: 0.0.0.0/0, "
+      "tls: passthrough}]}, "
+      "files: [{host: /srv, access: write}, {host: /srv/x, access: read}], limits: {time: 1h}, sandbox: {env: {pass: "
+      "[TERM], proxy: true}}}",
       "broad", here);
   require(broad.errors.empty());
   Policy narrowed = broad.policy;

@@ -64,11 +64,14 @@ class Narrowing {
     const Sandbox& most = limit_.sandbox;
     const auto number = [](uint64_t value) { return fmt::format("{}", value); };
     const auto unknown = [](auto value) { return value == 0 ? std::nullopt : std::optional(value); };
-    at_most(own.memory, most.memory, unknown(surroundings_.memory / 2), "sandbox.memory", format_size, own.where, most.where);
-    at_most(own.cpus, most.cpus, unknown(static_cast<double>(surroundings_.cpus)), "sandbox.cpus", format_cpus, own.where, most.where);
+    at_most(own.memory, most.memory, unknown(surroundings_.memory / 2), "sandbox.memory", format_size, own.where,
+            most.where);
+    at_most(own.cpus, most.cpus, unknown(static_cast<double>(surroundings_.cpus)), "sandbox.cpus", format_cpus,
+            own.where, most.where);
     at_most(own.pids, most.pids, std::optional(kDefaultPids), "sandbox.pids", number, own.where, most.where);
     at_most(own.disk, most.disk, std::optional(kDefaultDisk), "sandbox.disk", format_size, own.where, most.where);
-    at_most(own.inodes, most.inodes, std::optional(own.disk.value_or(kDefaultDisk) / (16 << 10)), "sandbox.inodes", number, own.where, most.where);
+    at_most(own.inodes, most.inodes, std::optional(own.disk.value_or(kDefaultDisk) / (16 << 10)), "sandbox.inodes",
+            number, own.where, most.where);
     at_most(own.open_files, most.open_files, {}, "sandbox.open_files", number, own.where, most.where);
     at_most(own.file_size, most.file_size, {}, "sandbox.file_size", format_size, own.where, most.where);
     if (most.strictness == Strictness::hard) own.strictness = Strictness::hard;
@@ -112,8 +115,9 @@ class Narrowing {
         if (whole) break;
       }
       if (whole) continue;
-      note(rule.where, kept.size() == before ? fmt::format("{} is not allowed", rule.subject())
-                                             : fmt::format("{} is allowed in part only", rule.subject()),
+      note(rule.where,
+           kept.size() == before ? fmt::format("{} is not allowed", rule.subject())
+                                 : fmt::format("{} is allowed in part only", rule.subject()),
            most.where);
     }
     own.allow = std::move(kept);
@@ -193,8 +197,9 @@ Diagnostics meaningless_in_ceiling(const LoadOutcome& ceiling) {
   Diagnostics out;
   const std::string file = ceiling.policy.sources.empty() ? "" : ceiling.policy.sources.back();
   const auto say = [&](bool present, const char* key, const Location& where) {
-    if (present) out.push_back({where.file.empty() ? Location{file, 0, 0} : where,
-                                fmt::format("`{}` forbids nothing and has no meaning in a ceiling", key), "move it to a policy"});
+    if (present)
+      out.push_back({where.file.empty() ? Location{file, 0, 0} : where,
+                     fmt::format("`{}` forbids nothing and has no meaning in a ceiling", key), "move it to a policy"});
   };
   const Policy& policy = ceiling.policy;
   say(ceiling.present.run, "run", {});

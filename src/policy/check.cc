@@ -17,9 +17,11 @@ namespace {
 constexpr int kBroadV4 = 24;
 constexpr int kBroadV6 = 64;
 
-constexpr std::string_view kSocketVariables[] = {"SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY",
-                                                 "DOCKER_HOST", "XDG_RUNTIME_DIR", "GPG_AGENT_INFO", "TMUX"};
-constexpr std::string_view kRebuilt[] = {"HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "SHELL", "PWD", "XDG_CONFIG_HOME",
+constexpr std::string_view kSocketVariables[] = {
+    "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY",        "WAYLAND_DISPLAY",
+    "DOCKER_HOST",   "XDG_RUNTIME_DIR",          "GPG_AGENT_INFO", "TMUX"};
+constexpr std::string_view kRebuilt[] = {"HOME",          "PATH",           "TMPDIR",        "USER",
+                                         "LOGNAME",       "SHELL",          "PWD",           "XDG_CONFIG_HOME",
                                          "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"};
 
 bool ports_overlap(const std::vector<PortRange>& a, const std::vector<PortRange>& b) {
@@ -57,15 +59,20 @@ class Checker {
     if (rule.address) {
       const int broad = rule.address->address.is_v4() ? kBroadV4 : kBroadV6;
       if (rule.address->prefix == 0)
-        warning(rule.where, fmt::format("{} is the whole internet by address, without a name that a log could show", rule.subject()));
+        warning(rule.where, fmt::format("{} is the whole internet by address, without a name that a log could show",
+                                        rule.subject()));
       else if (rule.address->prefix < broad)
-        warning(rule.where, fmt::format("{} is a wide range of addresses", rule.subject()), "name hosts where there are names");
+        warning(rule.where, fmt::format("{} is a wide range of addresses", rule.subject()),
+                "name hosts where there are names");
     } else if (const auto shared = multi_tenant_suffix(rule.host)) {
       if (rule.paths.empty())
-        error(rule.where, fmt::format("{} covers hosts that anybody can rent: data sent there reaches whoever asks for a name", rule.host),
+        error(rule.where,
+              fmt::format("{} covers hosts that anybody can rent: data sent there reaches whoever asks for a name",
+                          rule.host),
               fmt::format("name the one host under {}, or limit `paths` with `protocol: http`", *shared));
     } else if (rule.host.starts_with("*.")) {
-      warning(rule.where, fmt::format("{} covers every host of that domain", rule.host), "name the hosts where they are known");
+      warning(rule.where, fmt::format("{} covers every host of that domain", rule.host),
+              "name the hosts where they are known");
     }
     for (const Cidr& range : rule.addresses)
       if (range.prefix < (range.address.is_v4() ? 8 : 7))
@@ -74,8 +81,10 @@ class Checker {
     programs_exist(rule);
     for (const NetworkRule& deny : policy_.network.deny) {
       if (is_limited_to_requests(deny) || !deny_covers(deny, rule)) continue;
-      const std::string text = fmt::format("{} never matches: network.deny names {} ({})", rule.subject(), deny.subject(), deny.where.to_string());
-      deny.where.file == rule.where.file ? error(rule.where, text, "deny beats allow, whatever the order: remove one") : warning(rule.where, text);
+      const std::string text = fmt::format("{} never matches: network.deny names {} ({})", rule.subject(),
+                                           deny.subject(), deny.where.to_string());
+      deny.where.file == rule.where.file ? error(rule.where, text, "deny beats allow, whatever the order: remove one")
+                                         : warning(rule.where, text);
     }
   }
 
@@ -90,7 +99,8 @@ class Checker {
       });
     });
     if (!any)
-      error(rule.where, fmt::format("the rule for {} never matches: tools.programs.allow has none of its programs", rule.subject()),
+      error(rule.where,
+            fmt::format("the rule for {} never matches: tools.programs.allow has none of its programs", rule.subject()),
             "add the program there, or remove it here");
   }
 
@@ -102,8 +112,9 @@ class Checker {
       const bool meets = (host_covers(rule.host, deny.host) || host_covers(deny.host, rule.host)) &&
                          (deny.ports.empty() || ports_overlap(deny.ports, rule.ports));
       if (!meets) continue;
-      error(deny.where, fmt::format("methods and paths of {} can't be judged: {} lets the connection through unread",
-                                    deny.subject(), rule.where.to_string()),
+      error(deny.where,
+            fmt::format("methods and paths of {} can't be judged: {} lets the connection through unread",
+                        deny.subject(), rule.where.to_string()),
             "deny the host as a whole, or allow it with `protocol: http`");
       return;
     }
@@ -126,9 +137,11 @@ class Checker {
 
   void file_rule(const FileRule& rule) {
     if (rule.access == Access::hide) {
-      const bool seen = has_wildcard(rule.host) || std::any_of(policy_.files.begin(), policy_.files.end(), [&](const FileRule& mount) {
-        return mount.access != Access::hide && (is_within(rule.host, mount.host) || is_within(mount.host, rule.host));
-      });
+      const bool seen = has_wildcard(rule.host) ||
+                        std::any_of(policy_.files.begin(), policy_.files.end(), [&](const FileRule& mount) {
+                          return mount.access != Access::hide &&
+                                 (is_within(rule.host, mount.host) || is_within(mount.host, rule.host));
+                        });
       if (!seen && !rule.where.file.empty() && rule.where.file[0] != '/')
         warning(rule.where, fmt::format("{} hides nothing: no entry mounts it", rule.host));
       return;
@@ -138,7 +151,8 @@ class Checker {
     const char* what = rule.access == Access::read ? "the agent could read" : "the agent could change";
     if ((broad || secret) && rule.reason.empty())
       error(rule.where, fmt::format("{} is {}: {} all of it", rule.host, broad ? *broad : *secret, what),
-            broad ? "mount the one directory that is needed, or add `reason:` to this entry" : "if the agent needs it, add `reason:` to this entry");
+            broad ? "mount the one directory that is needed, or add `reason:` to this entry"
+                  : "if the agent needs it, add `reason:` to this entry");
     else if (broad || secret)
       warning(rule.where, fmt::format("{} is {} (\"{}\")", rule.host, broad ? *broad : *secret, rule.reason));
   }
@@ -159,13 +173,18 @@ class Checker {
 
   void environment() {
     for (const PassedVariable& variable : policy_.sandbox.env.pass) {
-      if (std::find(std::begin(kSocketVariables), std::end(kSocketVariables), variable.name) != std::end(kSocketVariables))
+      if (std::find(std::begin(kSocketVariables), std::end(kSocketVariables), variable.name) !=
+          std::end(kSocketVariables))
         warning(variable.where, fmt::format("{} names a socket that can't be reached inside", variable.name));
       if (std::find(std::begin(kRebuilt), std::end(kRebuilt), variable.name) != std::end(kRebuilt))
-        warning(variable.where, fmt::format("{} is made anew for the sandbox; passing it replaces that", variable.name));
+        warning(variable.where,
+                fmt::format("{} is made anew for the sandbox; passing it replaces that", variable.name));
       if (looks_like_credential(variable.name))
-        warning(variable.where, fmt::format("{} is a credential inside the sandbox (\"{}\"): the agent can read it and send it to any allowed host",
-                                            variable.name, variable.reason));
+        warning(
+            variable.where,
+            fmt::format(
+                "{} is a credential inside the sandbox (\"{}\"): the agent can read it and send it to any allowed host",
+                variable.name, variable.reason));
     }
   }
 
@@ -180,7 +199,8 @@ Checks check(const Policy& policy, const Surroundings& surroundings) { return Ch
 
 void hide_our_directories(Policy& policy, const Surroundings& surroundings) {
   std::vector<std::string> reached;
-  for (const std::string& dir : {surroundings.state_dir, surroundings.config_dir, surroundings.runtime_dir, std::string("/etc/stockade")}) {
+  for (const std::string& dir :
+       {surroundings.state_dir, surroundings.config_dir, surroundings.runtime_dir, std::string("/etc/stockade")}) {
     if (dir.empty()) continue;
     const bool mounted = std::any_of(policy.files.begin(), policy.files.end(), [&](const FileRule& rule) {
       return rule.access != Access::hide && is_within(dir, rule.host) && dir != rule.host;

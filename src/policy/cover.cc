@@ -12,8 +12,7 @@ namespace {
 
 // 0.0.0.0/0 holds 10.0.0.0/8 and still does not open it: forbidden ranges have to be named (floor.h).
 bool range_covers(const Cidr& outer, const Cidr& inner) {
-  return cidr_covers(outer, inner) &&
-         (!names_forbidden(inner, inner.address) || names_forbidden(outer, inner.address));
+  return cidr_covers(outer, inner) && (!names_forbidden(inner, inner.address) || names_forbidden(outer, inner.address));
 }
 
 // The part that both open; nothing when one of them would have to name it and does not.
@@ -30,9 +29,8 @@ bool subject_covers(const NetworkRule& outer, const NetworkRule& inner) {
 
 bool ports_cover(const std::vector<PortRange>& outer, const std::vector<PortRange>& inner) {
   return std::all_of(inner.begin(), inner.end(), [&](const PortRange& range) {
-    return std::any_of(outer.begin(), outer.end(), [&](const PortRange& whole) {
-      return whole.first <= range.first && range.last <= whole.last;
-    });
+    return std::any_of(outer.begin(), outer.end(),
+                       [&](const PortRange& whole) { return whole.first <= range.first && range.last <= whole.last; });
   });
 }
 
@@ -67,7 +65,8 @@ bool common_names(const std::vector<std::string>& ceiling, std::vector<std::stri
     run = ceiling;
     return true;
   }
-  std::erase_if(run, [&](const std::string& name) { return std::find(ceiling.begin(), ceiling.end(), name) == ceiling.end(); });
+  std::erase_if(
+      run, [&](const std::string& name) { return std::find(ceiling.begin(), ceiling.end(), name) == ceiling.end(); });
   return !run.empty();
 }
 
@@ -111,7 +110,8 @@ bool cidr_covers(const Cidr& outer, const Cidr& inner) {
 
 bool rule_covers(const NetworkRule& outer, const NetworkRule& inner) {
   const bool addresses = std::all_of(inner.addresses.begin(), inner.addresses.end(), [&](const Cidr& range) {
-    return std::any_of(outer.addresses.begin(), outer.addresses.end(), [&](const Cidr& whole) { return range_covers(whole, range); });
+    return std::any_of(outer.addresses.begin(), outer.addresses.end(),
+                       [&](const Cidr& whole) { return range_covers(whole, range); });
   });
   return subject_covers(outer, inner) && addresses && ports_cover(outer.ports, inner.ports) &&
          names_cover(outer.methods, inner.methods) && paths_cover(outer.paths, inner.paths) &&
@@ -121,7 +121,8 @@ bool rule_covers(const NetworkRule& outer, const NetworkRule& inner) {
 
 bool deny_covers(const NetworkRule& outer, const NetworkRule& inner) {
   const bool ports = outer.ports.empty() || (!inner.ports.empty() && ports_cover(outer.ports, inner.ports));
-  return subject_covers(outer, inner) && ports && names_cover(outer.methods, inner.methods) && paths_cover(outer.paths, inner.paths);
+  return subject_covers(outer, inner) && ports && names_cover(outer.methods, inner.methods) &&
+         paths_cover(outer.paths, inner.paths);
 }
 
 std::optional<NetworkRule> intersect(const NetworkRule& ceiling, const NetworkRule& run) {
@@ -156,9 +157,8 @@ bool access_covers(Access outer, Access inner) {
 
 bool same_rule(const NetworkRule& a, const NetworkRule& b) {
   const auto same_ports = [](const std::vector<PortRange>& x, const std::vector<PortRange>& y) {
-    return std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const PortRange& p, const PortRange& q) {
-      return p.first == q.first && p.last == q.last;
-    });
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                      [](const PortRange& p, const PortRange& q) { return p.first == q.first && p.last == q.last; });
   };
   return a.host == b.host && a.address == b.address && same_ports(a.ports, b.ports) && a.methods == b.methods &&
          a.paths == b.paths && a.protocol == b.protocol && a.tls == b.tls && a.programs == b.programs &&

@@ -1,8 +1,8 @@
 #include "policy/decision.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "policy/floor.h"
 #include "policy/glob.h"
@@ -13,21 +13,24 @@ namespace {
 
 bool port_matches(const std::vector<PortRange>& ports, uint16_t port, bool empty_is_all) {
   if (ports.empty()) return empty_is_all;
-  return std::any_of(ports.begin(), ports.end(), [&](const PortRange& range) { return port >= range.first && port <= range.last; });
+  return std::any_of(ports.begin(), ports.end(),
+                     [&](const PortRange& range) { return port >= range.first && port <= range.last; });
 }
 
 // A deny rule with methods or paths forbids requests, not the connection.
 bool denies_connections(const NetworkRule& rule) { return rule.methods.empty() && rule.paths.empty(); }
 
 bool method_and_path_match(const NetworkRule& rule, std::string_view method, std::string_view path) {
-  const bool method_fits = rule.methods.empty() || std::find(rule.methods.begin(), rule.methods.end(), method) != rule.methods.end();
-  return method_fits && (rule.paths.empty() || std::any_of(rule.paths.begin(), rule.paths.end(), [&](const std::string& glob) {
-                           return path_matches(glob, path);
-                         }));
+  const bool method_fits =
+      rule.methods.empty() || std::find(rule.methods.begin(), rule.methods.end(), method) != rule.methods.end();
+  return method_fits &&
+         (rule.paths.empty() || std::any_of(rule.paths.begin(), rule.paths.end(),
+                                            [&](const std::string& glob) { return path_matches(glob, path); }));
 }
 
 Verdict denied_by(const NetworkRule& rule, size_t index, const std::string& subject) {
-  return {Action::deny, static_cast<int>(index), true, fmt::format("network.deny names {} ({})", rule.subject(), subject), rule.where};
+  return {Action::deny, static_cast<int>(index), true,
+          fmt::format("network.deny names {} ({})", rule.subject(), subject), rule.where};
 }
 
 // Among the rules that match, the one that decides: allow before ask does not hold (ask beats allow), and a rule for
@@ -48,7 +51,8 @@ int deciding_rule(const Network& network, Matches matches) {
 
 Verdict allowed_by(const Network& network, int index, const std::string& subject) {
   const NetworkRule& rule = network.allow[static_cast<size_t>(index)];
-  return {rule.ask ? Action::ask : Action::allow, index, false, fmt::format("network.allow names {} ({})", rule.subject(), subject), rule.where};
+  return {rule.ask ? Action::ask : Action::allow, index, false,
+          fmt::format("network.allow names {} ({})", rule.subject(), subject), rule.where};
 }
 
 bool all_digits(std::string_view text) {
@@ -61,7 +65,8 @@ bool ends_in_number(std::string_view host) {
   const std::string_view last = dot == std::string_view::npos ? host : host.substr(dot + 1);
   if (all_digits(last)) return true;
   if (!last.starts_with("0x")) return false;
-  return std::all_of(last.begin() + 2, last.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return std::all_of(last.begin() + 2, last.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 }  // namespace
@@ -99,7 +104,8 @@ Verdict judge_connect(const Network& network, std::string_view host, uint16_t po
   const std::string subject = fmt::format("{}:{}", host, port);
   for (size_t i = 0; i < network.deny.size(); ++i) {
     const NetworkRule& rule = network.deny[i];
-    if (!rule.address && denies_connections(rule) && host_matches(rule.host, host) && port_matches(rule.ports, port, true))
+    if (!rule.address && denies_connections(rule) && host_matches(rule.host, host) &&
+        port_matches(rule.ports, port, true))
       return denied_by(rule, i, subject);
   }
   const int best = deciding_rule(network, [&](const NetworkRule& rule) {
@@ -120,7 +126,8 @@ Verdict judge_connect(const Network& network, const IpAddress& address, uint16_t
   const std::string subject = Endpoint{address, port}.to_string();
   for (size_t i = 0; i < network.deny.size(); ++i) {
     const NetworkRule& rule = network.deny[i];
-    if (rule.address && denies_connections(rule) && rule.address->contains(address) && port_matches(rule.ports, port, true))
+    if (rule.address && denies_connections(rule) && rule.address->contains(address) &&
+        port_matches(rule.ports, port, true))
       return denied_by(rule, i, subject);
   }
   const NetworkRule* too_broad = nullptr;
@@ -133,25 +140,31 @@ Verdict judge_connect(const Network& network, const IpAddress& address, uint16_t
   if (best >= 0) return allowed_by(network, best, subject);
   if (too_broad != nullptr)
     return {Action::deny, -1, false,
-            fmt::format("{} is {}: {} does not name exactly that", address.to_string(), forbidden_range(address)->what, too_broad->subject()),
+            fmt::format("{} is {}: {} does not name exactly that", address.to_string(), forbidden_range(address)->what,
+                        too_broad->subject()),
             too_broad->where};
-  return {Action::deny, -1, false, fmt::format("no rule of network.allow names the address {}", subject), network.where};
+  return {Action::deny, -1, false, fmt::format("no rule of network.allow names the address {}", subject),
+          network.where};
 }
 
-Verdict judge_request(const Network& network, std::string_view host, uint16_t port, std::string_view method, std::string_view path) {
+Verdict judge_request(const Network& network, std::string_view host, uint16_t port, std::string_view method,
+                      std::string_view path) {
   const std::string subject = fmt::format("{} {}:{}{}", method, host, port, path);
   for (size_t i = 0; i < network.deny.size(); ++i) {
     const NetworkRule& rule = network.deny[i];
-    if (!rule.address && host_matches(rule.host, host) && port_matches(rule.ports, port, true) && method_and_path_match(rule, method, path))
+    if (!rule.address && host_matches(rule.host, host) && port_matches(rule.ports, port, true) &&
+        method_and_path_match(rule, method, path))
       return denied_by(rule, i, subject);
   }
   const int best = deciding_rule(network, [&](const NetworkRule& rule) {
-    return !rule.address && host_matches(rule.host, host) && port_matches(rule.ports, port, false) && method_and_path_match(rule, method, path);
+    return !rule.address && host_matches(rule.host, host) && port_matches(rule.ports, port, false) &&
+           method_and_path_match(rule, method, path);
   });
   if (best >= 0) return allowed_by(network, best, subject);
   Verdict connect = judge_connect(network, host, port);
   if (connect.action == Action::deny) return connect;
-  return {Action::deny, -1, false, fmt::format("no rule for {}:{} allows {} {}", host, port, method, path), connect.where};
+  return {Action::deny, -1, false, fmt::format("no rule for {}:{} allows {} {}", host, port, method, path),
+          connect.where};
 }
 
 }  // namespace stockade::policy

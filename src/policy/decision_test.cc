@@ -28,7 +28,8 @@ TEST(CanonicalHost, TakesNamesInLdhFormOnly) {
   EXPECT_EQ(canonical_host("_dmarc.example"), "_dmarc.example");
   EXPECT_EQ(canonical_host("xn--bcher-kva.example"), "xn--bcher-kva.example");
   EXPECT_EQ(canonical_host("1.2.3.4.nip.example"), "1.2.3.4.nip.example");
-  for (const char* name : {"", ".", "a..b", ".a", "-a.example", "a-.example", "a b", "a/b", "a%2eb", "a:443", "b\xc3\xbc", "a.example..", "*.example", "a\n"})
+  for (const char* name : {"", ".", "a..b", ".a", "-a.example", "a-.example", "a b", "a/b", "a%2eb", "a:443",
+                           "b\xc3\xbc", "a.example..", "*.example", "a\n"})
     EXPECT_FALSE(canonical_host(name)) << name;
   EXPECT_FALSE(canonical_host(std::string(64, 'a') + ".example"));
   EXPECT_TRUE(canonical_host(std::string(63, 'a') + ".example"));
@@ -39,8 +40,8 @@ TEST(CanonicalHost, TakesNamesInLdhFormOnly) {
 }
 
 TEST(CanonicalHost, RefusesEverySpellingOfAnAddress) {
-  for (const char* name : {"127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "0X7F.0.0.1", "127.0.0.1.", "1.2.3.0x4", "[::1]", "::1", "0x",
-                           "example.123", "1"})
+  for (const char* name : {"127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "0X7F.0.0.1",
+                           "127.0.0.1.", "1.2.3.0x4", "[::1]", "::1", "0x", "example.123", "1"})
     EXPECT_FALSE(canonical_host(name)) << name;
 }
 
@@ -117,7 +118,9 @@ TEST(Connect, OpensForbiddenRangesOnlyWhereARuleNamesThem) {
     - { address: 169.254.0.0/16, tls: passthrough }
     - { address: "fd00:ec2::254", ports: [80], protocol: http }
 )");
-  const auto action = [&](const char* address, uint16_t port) { return judge_connect(policy.network, *IpAddress::parse(address), port).action; };
+  const auto action = [&](const char* address, uint16_t port) {
+    return judge_connect(policy.network, *IpAddress::parse(address), port).action;
+  };
   EXPECT_EQ(action("93.184.216.34", 443), Action::allow);
   EXPECT_EQ(action("93.184.216.34", 80), Action::deny);
   EXPECT_EQ(action("10.1.2.3", 443), Action::allow);
@@ -127,7 +130,8 @@ TEST(Connect, OpensForbiddenRangesOnlyWhereARuleNamesThem) {
   EXPECT_EQ(action("169.254.169.254", 443), Action::deny);
   EXPECT_EQ(action("fd00:ec2::254", 80), Action::allow);
   EXPECT_EQ(action("::ffff:10.1.2.3", 443), Action::deny);
-  EXPECT_THAT(judge_connect(policy.network, *IpAddress::parse("192.168.1.1"), 443).reason, HasSubstr("private network"));
+  EXPECT_THAT(judge_connect(policy.network, *IpAddress::parse("192.168.1.1"), 443).reason,
+              HasSubstr("private network"));
 }
 
 TEST(Request, PassesWhenOneRuleAdmitsMethodAndPath) {
@@ -138,7 +142,9 @@ TEST(Request, PassesWhenOneRuleAdmitsMethodAndPath) {
   deny:
     - { host: api.example, methods: [GET], paths: [/v1/secret/**] }
 )");
-  const auto action = [&](const char* method, const char* path) { return judge_request(policy.network, "api.example", 80, method, path).action; };
+  const auto action = [&](const char* method, const char* path) {
+    return judge_request(policy.network, "api.example", 80, method, path).action;
+  };
   EXPECT_EQ(action("GET", "/v1/a"), Action::allow);
   EXPECT_EQ(action("POST", "/v1/items"), Action::allow);
   EXPECT_EQ(action("POST", "/v1/a"), Action::deny);
@@ -199,7 +205,8 @@ tests:
 }
 
 TEST(Floor, KnowsCredentialsByTheirNames) {
-  for (const char* name : {"OPENAI_API_KEY", "GH_TOKEN", "aws_secret_access_key", "DB_PASSWORD", "NPM_AUTH", "GOOGLE_APPLICATION_CREDENTIALS", "DATABASE_URL", "SENTRY_DSN", "GITHUB_PAT"})
+  for (const char* name : {"OPENAI_API_KEY", "GH_TOKEN", "aws_secret_access_key", "DB_PASSWORD", "NPM_AUTH",
+                           "GOOGLE_APPLICATION_CREDENTIALS", "DATABASE_URL", "SENTRY_DSN", "GITHUB_PAT"})
     EXPECT_TRUE(looks_like_credential(name)) << name;
   for (const char* name : {"TERM", "LANG", "GIT_AUTHOR_NAME", "AWS_PROFILE", "PATH", "PWD", "EDITOR", "COLORTERM"})
     EXPECT_FALSE(looks_like_credential(name)) << name;

@@ -16,7 +16,8 @@ std::string rule_text(const NetworkRule& rule) {
   std::string text = rule.subject();
   std::vector<std::string> ports;
   for (const PortRange& range : rule.ports)
-    ports.push_back(range.first == range.last ? fmt::format("{}", range.first) : fmt::format("{}-{}", range.first, range.last));
+    ports.push_back(range.first == range.last ? fmt::format("{}", range.first)
+                                              : fmt::format("{}-{}", range.first, range.last));
   if (!ports.empty()) text += fmt::format(" port {}", join_words(ports));
   if (!rule.methods.empty()) text += fmt::format(", {}", join_words(rule.methods));
   if (!rule.paths.empty()) text += fmt::format(", paths {}", join_words(rule.paths));
@@ -58,15 +59,19 @@ class Comparison {
     for (const std::string& name : *b)
       if (std::find(a->begin(), a->end(), name) == a->end()) wider(fmt::format("the program {} may be started", name));
     for (const std::string& name : *a)
-      if (std::find(b->begin(), b->end(), name) == b->end()) narrower(fmt::format("the program {} may no longer be started", name));
+      if (std::find(b->begin(), b->end(), name) == b->end())
+        narrower(fmt::format("the program {} may no longer be started", name));
   }
 
   // Absent: `fallback`; without one, no limit.
   template <typename T, typename Format>
-  void ceiling(const char* words, const std::optional<T>& a, const std::optional<T>& b, std::optional<T> fallback, Format format) {
+  void ceiling(const char* words, const std::optional<T>& a, const std::optional<T>& b, std::optional<T> fallback,
+               Format format) {
     if (a == b) return;
     const auto text = [&](const std::optional<T>& value) {
-      return value ? std::string(format(*value)) : fallback ? format(*fallback) + " (default)" : std::string("no limit");
+      return value      ? std::string(format(*value))
+             : fallback ? format(*fallback) + " (default)"
+                        : std::string("no limit");
     };
     const std::optional<T> x = a ? a : fallback;
     const std::optional<T> y = b ? b : fallback;
@@ -87,9 +92,14 @@ class Comparison {
     ceiling("open files", a.open_files, b.open_files, {}, number);
     ceiling("size of one file", a.file_size, b.file_size, {}, format_size);
     if (a.strictness != b.strictness)
-      changes_.push_back({b.strictness == Strictness::polled, fmt::format("strictness: {}", b.strictness == Strictness::hard ? "hard" : "polled, no longer hard")});
+      changes_.push_back(
+          {b.strictness == Strictness::polled,
+           fmt::format("strictness: {}", b.strictness == Strictness::hard ? "hard" : "polled, no longer hard")});
     if (a.proc != b.proc)
-      changes_.push_back({b.proc == ProcView::normal, fmt::format("/proc: {}", b.proc == ProcView::minimal ? "processes only" : "the whole, no longer processes only")});
+      changes_.push_back(
+          {b.proc == ProcView::normal,
+           fmt::format("/proc: {}",
+                       b.proc == ProcView::minimal ? "processes only" : "the whole, no longer processes only")});
     if (a.uid != b.uid || a.gid != b.gid) wider("the user inside is another one");
   }
 
@@ -109,12 +119,15 @@ class Comparison {
     for (const PassedVariable& variable : a.pass)
       if (!has(b.pass, variable.name)) narrower(fmt::format("your variable {} is no longer passed", variable.name));
     for (const SetVariable& variable : b.set) {
-      const auto same = std::find_if(a.set.begin(), a.set.end(), [&](const SetVariable& other) { return other.name == variable.name; });
-      if (same == a.set.end() || same->value != variable.value) wider(fmt::format("{} is set to {}", variable.name, quoted(variable.value)));
+      const auto same = std::find_if(a.set.begin(), a.set.end(),
+                                     [&](const SetVariable& other) { return other.name == variable.name; });
+      if (same == a.set.end() || same->value != variable.value)
+        wider(fmt::format("{} is set to {}", variable.name, quoted(variable.value)));
     }
     for (const SetVariable& variable : a.set)
       if (!has(b.set, variable.name)) narrower(fmt::format("{} is no longer set", variable.name));
-    if (a.proxy != b.proxy) changes_.push_back({b.proxy, b.proxy ? "proxy listeners are on" : "proxy listeners are off"});
+    if (a.proxy != b.proxy)
+      changes_.push_back({b.proxy, b.proxy ? "proxy listeners are on" : "proxy listeners are off"});
     if (before_.run.command != after_.run.command && !after_.run.command.empty()) {
       std::string words;
       for (const std::string& word : after_.run.command) words += (words.empty() ? "" : " ") + word;
@@ -126,10 +139,12 @@ class Comparison {
     const Network& a = before_.network;
     const Network& b = after_.network;
     const auto covered = [](const std::vector<NetworkRule>& rules, const NetworkRule& rule) {
-      return std::any_of(rules.begin(), rules.end(), [&](const NetworkRule& other) { return rule_covers(other, rule); });
+      return std::any_of(rules.begin(), rules.end(),
+                         [&](const NetworkRule& other) { return rule_covers(other, rule); });
     };
     const auto denied = [](const std::vector<NetworkRule>& rules, const NetworkRule& rule) {
-      return std::any_of(rules.begin(), rules.end(), [&](const NetworkRule& other) { return deny_covers(other, rule); });
+      return std::any_of(rules.begin(), rules.end(),
+                         [&](const NetworkRule& other) { return deny_covers(other, rule); });
     };
     for (const NetworkRule& rule : b.allow)
       if (!covered(a.allow, rule)) wider(fmt::format("{} can be reached", rule_text(rule)));
@@ -140,13 +155,16 @@ class Comparison {
     for (const NetworkRule& rule : b.deny)
       if (!denied(a.deny, rule)) narrower(fmt::format("{} is denied", rule_text(rule)));
     if (a.resolver != b.resolver)
-      wider(fmt::format("names are resolved by {}", b.resolver ? b.resolver->to_string() : std::string("the host's resolver")));
+      wider(fmt::format("names are resolved by {}",
+                        b.resolver ? b.resolver->to_string() : std::string("the host's resolver")));
   }
 
   static const FileRule* mount_at_host(const Policy& policy, const FileRule& wanted) {
     const FileRule* best = nullptr;
     for (const FileRule& rule : policy.files)
-      if (rule.access != Access::hide && is_within(wanted.host, rule.host) && (best == nullptr || rule.host.size() > best->host.size())) best = &rule;
+      if (rule.access != Access::hide && is_within(wanted.host, rule.host) &&
+          (best == nullptr || rule.host.size() > best->host.size()))
+        best = &rule;
     return best;
   }
 
@@ -169,12 +187,14 @@ class Comparison {
   void files() {
     mounts_beyond(before_, after_, [&](const FileRule& rule, const FileRule* old) {
       wider(old == nullptr ? fmt::format("{} is mounted ({})", rule.host, access_text(rule.access))
-                           : fmt::format("{} is mounted ({}{}{}) instead of {}", rule.host, access_text(rule.access), rule.exec ? ", exec" : "",
-                                         rule.sockets.empty() ? "" : ", sockets", access_text(old->access)));
+                           : fmt::format("{} is mounted ({}{}{}) instead of {}", rule.host, access_text(rule.access),
+                                         rule.exec ? ", exec" : "", rule.sockets.empty() ? "" : ", sockets",
+                                         access_text(old->access)));
     });
     mounts_beyond(after_, before_, [&](const FileRule& rule, const FileRule* now) {
-      narrower(now == nullptr ? fmt::format("{} is no longer mounted", rule.host)
-                              : fmt::format("{} is no longer mounted with access {}", rule.host, access_text(rule.access)));
+      narrower(now == nullptr
+                   ? fmt::format("{} is no longer mounted", rule.host)
+                   : fmt::format("{} is no longer mounted with access {}", rule.host, access_text(rule.access)));
     });
     for (const FileRule& rule : after_.files)
       for (const FileRule& old : before_.files)
@@ -185,8 +205,10 @@ class Comparison {
       if (rule.access == Access::hide) continue;
       const FileRule* now = mount_at_host(after_, rule);
       const FileRule* in_after = now != nullptr && now->host != rule.host ? now : nullptr;
-      if (in_after != nullptr && !access_covers(rule.access, in_after->access) && mount_at_host(before_, *in_after) != nullptr)
-        wider(fmt::format("{} falls to the entry for {} ({})", rule.host, in_after->host, access_text(in_after->access)));
+      if (in_after != nullptr && !access_covers(rule.access, in_after->access) &&
+          mount_at_host(before_, *in_after) != nullptr)
+        wider(
+            fmt::format("{} falls to the entry for {} ({})", rule.host, in_after->host, access_text(in_after->access)));
     }
     const auto hides = [](const Policy& policy, const FileRule& rule) {
       return std::any_of(policy.files.begin(), policy.files.end(), [&](const FileRule& other) {

@@ -50,7 +50,14 @@ class Writer {
     if (!policy_.name.empty()) json_.key("name").string(policy_.name);
     run();
     if (policy_.programs.allow)
-      json_.key("tools").open('{').key("programs").open('{').key("allow").strings(*policy_.programs.allow).close('}').close('}');
+      json_.key("tools")
+          .open('{')
+          .key("programs")
+          .open('{')
+          .key("allow")
+          .strings(*policy_.programs.allow)
+          .close('}')
+          .close('}');
     sandbox();
     if (policy_.network.present) network();
     json_.key("files").open('[');
@@ -130,7 +137,8 @@ class Writer {
     if (!rule.ports.empty()) {
       json_.key("ports").open('[');
       for (const PortRange& range : rule.ports)
-        range.first == range.last ? json_.number(range.first) : json_.string(fmt::format("{}-{}", range.first, range.last));
+        range.first == range.last ? json_.number(range.first)
+                                  : json_.string(fmt::format("{}-{}", range.first, range.last));
       json_.close(']');
     }
     if (!rule.methods.empty()) json_.key("methods").strings(rule.methods);

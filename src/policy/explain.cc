@@ -15,7 +15,8 @@ std::string ports_text(const std::vector<PortRange>& ports) {
   if (ports.empty()) return "every port";
   std::vector<std::string> words;
   for (const PortRange& range : ports)
-    words.push_back(range.first == range.last ? fmt::format("{}", range.first) : fmt::format("{} to {}", range.first, range.last));
+    words.push_back(range.first == range.last ? fmt::format("{}", range.first)
+                                              : fmt::format("{} to {}", range.first, range.last));
   return fmt::format("port{} {}", words.size() == 1 && ports[0].first == ports[0].last ? "" : "s", join_words(words));
 }
 
@@ -26,7 +27,9 @@ std::string place_text(const FileRule& rule) {
 std::string command_text(const std::vector<std::string>& command) {
   std::string text;
   for (const std::string& word : command) {
-    const bool plain = word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,@+") == std::string::npos;
+    const bool plain =
+        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,@+") ==
+        std::string::npos;
     text += (text.empty() ? "" : " ") + (plain && !word.empty() ? word : quoted(word, 200));
   }
   return text;
@@ -65,17 +68,20 @@ class Explanation {
     for (const Source& source : layered_.sources) names.push_back(source.name);
     if (!names.empty()) say("Made of {}.", join_words(names));
     if (!policy_.run.command.empty()) say("It starts: {}", command_text(policy_.run.command));
-    say("{} of its own run before every start.", policy_.tests.size() == 1 ? "1 test" : fmt::format("{} tests", policy_.tests.size()));
+    say("{} of its own run before every start.",
+        policy_.tests.size() == 1 ? "1 test" : fmt::format("{} tests", policy_.tests.size()));
   }
 
   void tools() {
     chapter("Wall 1, tools");
     if (!policy_.programs.allow)
-      say("Any program that is visible may be started, also what the agent builds (default: no `tools.programs.allow`).");
+      say("Any program that is visible may be started, also what the agent builds (default: no "
+          "`tools.programs.allow`).");
     else if (policy_.programs.allow->empty())
       say("No program may be started: `tools.programs.allow` is empty.");
     else
-      say("Only these programs are there: {}. This limits which files are executed, not what an allowed interpreter computes; writable places are noexec.",
+      say("Only these programs are there: {}. This limits which files are executed, not what an allowed interpreter "
+          "computes; writable places are noexec.",
           join_words(*policy_.programs.allow));
     say("The tools that the agent offers its model are not limited, and MCP servers run inside, under the same walls.");
   }
@@ -83,7 +89,9 @@ class Explanation {
   std::string strength(std::string_view limit) const {
     for (const LimitStrength& entry : strengths_) {
       if (entry.limit != limit) continue;
-      const char* word = entry.strength == Strength::hard ? "hard" : entry.strength == Strength::polled ? "polled" : "refused: nothing can hold it here";
+      const char* word = entry.strength == Strength::hard     ? "hard"
+                         : entry.strength == Strength::polled ? "polled"
+                                                              : "refused: nothing can hold it here";
       return entry.by.empty() ? fmt::format(" [{}]", word) : fmt::format(" [{}: {}]", word, entry.by);
     }
     return "";
@@ -99,25 +107,32 @@ class Explanation {
   void sandbox() {
     chapter("Wall 2, sandbox");
     const Sandbox& s = policy_.sandbox;
-    say("The agent runs in namespaces of its own without any capability, behind seccomp and Landlock; the system is a read-only view.");
+    say("The agent runs in namespaces of its own without any capability, behind seccomp and Landlock; the system is a "
+        "read-only view.");
     const auto size = [](const std::optional<uint64_t>& value) { return value ? format_size(*value) : std::string(); };
-    const auto number = [](const std::optional<uint64_t>& value) { return value ? fmt::format("{}", *value) : std::string(); };
+    const auto number = [](const std::optional<uint64_t>& value) {
+      return value ? fmt::format("{}", *value) : std::string();
+    };
     limit("memory", "Memory", size(s.memory),
-          surroundings_.memory == 0 ? "half of the machine's"
-                                    : (half_ = fmt::format("half of the machine's, {} MiB", surroundings_.memory / 2 >> 20)).c_str());
+          surroundings_.memory == 0
+              ? "half of the machine's"
+              : (half_ = fmt::format("half of the machine's, {} MiB", surroundings_.memory / 2 >> 20)).c_str());
     limit("cpus", "CPUs", s.cpus ? format_cpus(*s.cpus) : "", "all");
     limit("pids", "Processes and threads", number(s.pids), "4096");
     limit("disk", "Disk for what it writes outside mounts", size(s.disk), "10 GiB in the run's state");
     limit("inodes", "Files it may create there", number(s.inodes), "one for each 16 KiB of disk");
     limit("open_files", "Open files of one process", number(s.open_files), "the current hard limit");
     if (s.file_size) limit("file_size", "Size of one file", size(s.file_size), "");
-    if (s.strictness == Strictness::hard) say("Strictness is hard: what the kernel can't hold by itself refuses the start.");
-    if (s.proc == ProcView::minimal) say("/proc shows processes only; programs that ask for CPUs or memory there may fail.");
+    if (s.strictness == Strictness::hard)
+      say("Strictness is hard: what the kernel can't hold by itself refuses the start.");
+    if (s.proc == ProcView::minimal)
+      say("/proc shows processes only; programs that ask for CPUs or memory there may fail.");
     environment(s.env);
   }
 
   void environment(const Environment& env) {
-    if (env.pass.empty()) say("No variable of yours is passed (default); HOME, PATH, TMPDIR, locale and time zone are made anew.");
+    if (env.pass.empty())
+      say("No variable of yours is passed (default); HOME, PATH, TMPDIR, locale and time zone are made anew.");
     for (const PassedVariable& variable : env.pass)
       variable.reason.empty() ? say("Your variable {} is passed.", variable.name)
                               : say("Your variable {} is passed ({}).", variable.name, quoted(variable.reason, 200));
@@ -137,22 +152,26 @@ class Explanation {
     if (network.allow.empty()) return;
     say("Private, local and metadata addresses are refused, also behind an allowed name, unless a rule names them.");
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());
-    const bool unread = std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
-      return rule.protocol != Protocol::http;
-    });
+    const bool unread = std::any_of(network.allow.begin(), network.allow.end(),
+                                    [](const NetworkRule& rule) { return rule.protocol != Protocol::http; });
     if (unread)
-      say("Where TLS passes through or the protocol is tcp, only name, port and bytes are judged: what is sent there is not read, "
+      say("Where TLS passes through or the protocol is tcp, only name, port and bytes are judged: what is sent there "
+          "is not read, "
           "and the agent's own key for such a host would not be seen.");
   }
 
   void allow_rule(const NetworkRule& rule) {
-    constexpr const char* kProtocols[] = {"TLS that passes through, or plain HTTP", "TLS that passes through", "plain HTTP, whose Host, method and path are judged",
+    constexpr const char* kProtocols[] = {"TLS that passes through, or plain HTTP", "TLS that passes through",
+                                          "plain HTTP, whose Host, method and path are judged",
                                           "any protocol, not classified"};
-    std::string text = fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports), kProtocols[static_cast<int>(rule.protocol)]);
+    std::string text =
+        fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports), kProtocols[static_cast<int>(rule.protocol)]);
     if (!rule.methods.empty()) text += fmt::format("; only {}", join_words(rule.methods));
     if (!rule.paths.empty()) text += fmt::format("; only paths {}", join_words(rule.paths));
-    if (rule.protocol == Protocol::http && rule.methods.empty() && rule.paths.empty()) text += "; any method and path (default)";
-    if (!rule.programs.empty()) text += fmt::format("; only from {} (a guard against accidents, not a boundary)", join_words(rule.programs));
+    if (rule.protocol == Protocol::http && rule.methods.empty() && rule.paths.empty())
+      text += "; any method and path (default)";
+    if (!rule.programs.empty())
+      text += fmt::format("; only from {} (a guard against accidents, not a boundary)", join_words(rule.programs));
     if (!rule.addresses.empty()) {
       std::vector<std::string> ranges;
       for (const Cidr& range : rule.addresses) ranges.push_back(range.to_string());
@@ -182,9 +201,12 @@ class Explanation {
     for (const FileRule& rule : policy_.files)
       if (rule.access == Access::hide)
         say("{} is hidden: every match at the start{}.", rule.host,
-            writable ? "; in a writable place a mask falls when someone outside saves the file anew, until the observer puts it back" : "");
+            writable ? "; in a writable place a mask falls when someone outside saves the file anew, until the "
+                       "observer puts it back"
+                     : "");
     const auto& pass = policy_.sandbox.env.pass;
-    if (std::none_of(pass.begin(), pass.end(), [](const PassedVariable& variable) { return looks_like_credential(variable.name); }))
+    if (std::none_of(pass.begin(), pass.end(),
+                     [](const PassedVariable& variable) { return looks_like_credential(variable.name); }))
       say("No credential is inside; an agent's own login waits for the secret broker.");
   }
 
@@ -193,9 +215,15 @@ class Explanation {
     if (rule.access == Access::read)
       text = fmt::format("{} can be read", place_text(rule));
     else if (rule.access == Access::write)
-      text = fmt::format("{} can be read and changed at once, without review; existing git hooks, .envrc, .vscode/tasks.json and .mcp.json in it are read-only", place_text(rule));
+      text = fmt::format(
+          "{} can be read and changed at once, without review; existing git hooks, .envrc, .vscode/tasks.json and "
+          ".mcp.json in it are read-only",
+          place_text(rule));
     else
-      text = fmt::format("{} can be written only: it looks empty, and what was made there comes out when the run ends, without overwriting", place_text(rule));
+      text = fmt::format(
+          "{} can be written only: it looks empty, and what was made there comes out when the run ends, without "
+          "overwriting",
+          place_text(rule));
     if (!rule.sockets.empty()) text += fmt::format("; the sockets {} can be connected to", join_words(rule.sockets));
     if (rule.exec && policy_.programs.allow) text += "; programs in it may be started";
     if (!rule.reason.empty()) text += fmt::format(" ({})", quoted(rule.reason, 200));
@@ -208,7 +236,9 @@ class Explanation {
     const auto counter = [&](const char* key, const char* words, const std::string& value) {
       if (!value.empty()) say("{}: {}; then the run is killed{}.", words, value, strength(key));
     };
-    const auto number = [](const std::optional<uint64_t>& value) { return value ? fmt::format("{}", *value) : std::string(); };
+    const auto number = [](const std::optional<uint64_t>& value) {
+      return value ? fmt::format("{}", *value) : std::string();
+    };
     counter("time", "Time", limits.time ? format_duration(*limits.time) : "");
     counter("requests", "Requests", number(limits.requests));
     counter("connections", "Connections", number(limits.connections));
@@ -228,7 +258,8 @@ class Explanation {
 
   void silent() {
     chapter("What is refused without an event");
-    say("What the kernel refuses by itself: a file that is not there, a write to a read-only place, a system call that the filter does not know.");
+    say("What the kernel refuses by itself: a file that is not there, a write to a read-only place, a system call that "
+        "the filter does not know.");
   }
 
   void diagnostics(const char* title, const Diagnostics& list) {
@@ -247,7 +278,8 @@ class Explanation {
 
 }  // namespace
 
-std::vector<Chapter> explain(const Layered& layered, std::span<const LimitStrength> strengths, const Surroundings& surroundings) {
+std::vector<Chapter> explain(const Layered& layered, std::span<const LimitStrength> strengths,
+                             const Surroundings& surroundings) {
   return Explanation(layered, strengths, surroundings).write();
 }
 

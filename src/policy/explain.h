@@ -23,7 +23,8 @@ struct Chapter {
   std::vector<std::string> lines;
 };
 
-std::vector<Chapter> explain(const Layered& layered, std::span<const LimitStrength> strengths, const Surroundings& surroundings);
+std::vector<Chapter> explain(const Layered& layered, std::span<const LimitStrength> strengths,
+                             const Surroundings& surroundings);
 std::string to_text(const std::vector<Chapter>& chapters);
 
 }  // namespace stockade::policy

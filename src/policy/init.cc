@@ -64,8 +64,8 @@ std::string policy_name(const Surroundings& surroundings) {
 
 Report init_report(const Surroundings& surroundings) {
   const std::string cwd = quoted(surroundings.cwd, 200);
-  std::string text = fmt::format(fmt::runtime(kTemplate), fmt::arg("cwd", cwd), fmt::arg("name", policy_name(surroundings)),
-                                 fmt::arg("presets", preset_names()));
+  std::string text = fmt::format(fmt::runtime(kTemplate), fmt::arg("cwd", cwd),
+                                 fmt::arg("name", policy_name(surroundings)), fmt::arg("presets", preset_names()));
   JsonWriter json;
   json.open('{').key("policy").string(text).close('}');
   return {true, std::move(text), json.take()};

@@ -9,10 +9,22 @@ namespace stockade::policy {
 namespace {
 
 // What of the host's system is visible inside, read-only (design, section 5: what the agent sees as /).
-constexpr std::string_view kSystemView[] = {"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
-                                            "/etc/alternatives", "/etc/ld.so.cache", "/etc/nsswitch.conf",
-                                            "/etc/localtime", "/etc/os-release", "/etc/services", "/etc/protocols",
-                                            "/etc/mime.types", "/etc/fonts"};
+constexpr std::string_view kSystemView[] = {"/usr",
+                                            "/bin",
+                                            "/sbin",
+                                            "/lib",
+                                            "/lib32",
+                                            "/lib64",
+                                            "/libx32",
+                                            "/etc/alternatives",
+                                            "/etc/ld.so.cache",
+                                            "/etc/nsswitch.conf",
+                                            "/etc/localtime",
+                                            "/etc/os-release",
+                                            "/etc/services",
+                                            "/etc/protocols",
+                                            "/etc/mime.types",
+                                            "/etc/fonts"};
 
 bool in_system_view(std::string_view path) {
   for (const std::string_view place : kSystemView)
@@ -22,10 +34,14 @@ bool in_system_view(std::string_view path) {
 
 std::string_view access_name(Access access) {
   switch (access) {
-    case Access::read: return "read";
-    case Access::write: return "write";
-    case Access::write_only: return "write-only";
-    case Access::hide: return "hide";
+    case Access::read:
+      return "read";
+    case Access::write:
+      return "write";
+    case Access::write_only:
+      return "write-only";
+    case Access::hide:
+      return "hide";
   }
   return "";
 }
@@ -45,10 +61,13 @@ struct Place {
 Place place_of(const Policy& policy, std::string_view path) {
   const FileRule* mount = mount_of(policy, path);
   if (mount == nullptr)
-    return {nullptr, {Action::deny, -1, false, fmt::format("nothing of the host is mounted at {}", path), policy.files_where}};
+    return {nullptr,
+            {Action::deny, -1, false, fmt::format("nothing of the host is mounted at {}", path), policy.files_where}};
   if (const FileRule* hide = hidden_by(policy, host_path(*mount, path)))
     return {nullptr, {Action::deny, -1, true, fmt::format("{} hides {}", hide->host, path), hide->where}};
-  return {mount, {Action::allow, -1, false, fmt::format("{} is mounted with access {}", mount->host, access_name(mount->access)), mount->where}};
+  return {mount,
+          {Action::allow, -1, false,
+           fmt::format("{} is mounted with access {}", mount->host, access_name(mount->access)), mount->where}};
 }
 
 }  // namespace
@@ -56,7 +75,8 @@ Place place_of(const Policy& policy, std::string_view path) {
 const FileRule* mount_of(const Policy& policy, std::string_view path) {
   const FileRule* best = nullptr;
   for (const FileRule& rule : policy.files)
-    if (rule.access != Access::hide && is_within(path, rule.at) && (best == nullptr || rule.at.size() > best->at.size()))
+    if (rule.access != Access::hide && is_within(path, rule.at) &&
+        (best == nullptr || rule.at.size() > best->at.size()))
       best = &rule;
   return best;
 }
@@ -75,7 +95,9 @@ Verdict judge_read(const Policy& policy, std::string_view path) {
     return place.verdict;
   }
   if (place.mount->access == Access::write_only)
-    return {Action::deny, -1, false, fmt::format("{} is write-only: the agent sees an empty directory there", place.mount->host), place.mount->where};
+    return {Action::deny, -1, false,
+            fmt::format("{} is write-only: the agent sees an empty directory there", place.mount->host),
+            place.mount->where};
   return place.verdict;
 }
 
@@ -95,11 +117,14 @@ Verdict judge_exec(const Policy& policy, std::string_view program) {
     // A bare name stands for the program of that name along PATH, which is not any file of that name.
     const bool path_entry = entry.find('/') != std::string::npos;
     const bool path_asked = program.find('/') != std::string_view::npos;
-    const bool matches = entry == program || (path_entry && !path_asked && entry.ends_with("/" + std::string(program))) ||
+    const bool matches = entry == program ||
+                         (path_entry && !path_asked && entry.ends_with("/" + std::string(program))) ||
                          (!path_entry && path_asked && entry == name && in_system_view(program));
-    if (matches) return {Action::allow, -1, false, fmt::format("tools.programs.allow names {}", entry), policy.programs.where};
+    if (matches)
+      return {Action::allow, -1, false, fmt::format("tools.programs.allow names {}", entry), policy.programs.where};
   }
-  return {Action::deny, -1, false, fmt::format("tools.programs.allow does not name {}", program), policy.programs.where};
+  return {Action::deny, -1, false, fmt::format("tools.programs.allow does not name {}", program),
+          policy.programs.where};
 }
 
 }  // namespace stockade::policy

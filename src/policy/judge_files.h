@@ -1,6 +1,7 @@
 // The judgements of the file and program sections, as pure functions of the policy's text (the sandbox enforces them
 // with mounts). They answer for the host's files: "may the agent read (or change) what is at this path outside?" A
-// path that nothing mounts is the sandbox's own: scratch space, or a file that we make; the host's file is out of reach.
+// path that nothing mounts is the sandbox's own: scratch space, or a file that we make; the host's file is out of
+// reach.
 #pragma once
 
 #include "policy/decision.h"

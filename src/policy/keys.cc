@@ -35,23 +35,23 @@ constexpr Key kPrograms[] = {{"allow"}};
 constexpr Key kModel[] = {{"allow", kInterception}, {"deny", kInterception}};
 constexpr Key kMcp[] = {{"command", kGateway}, {"url", kGateway}, {"tools", kGateway}, {"sandbox", kGateway}};
 constexpr Key kMcpTool[] = {{"args", kGateway}, {"ask", kGateway}};
-constexpr Key kSandbox[] = {{"runtime"},    {"image", kRuntimes}, {"rootfs", kRuntimes}, {"memory"}, {"cpus"},
-                            {"pids"},       {"disk"},             {"inodes"},            {"open_files"},
-                            {"file_size"},  {"strictness"},       {"proc"},              {"user"},   {"env"}};
+constexpr Key kSandbox[] = {
+    {"runtime"}, {"image", kRuntimes}, {"rootfs", kRuntimes}, {"memory"},     {"cpus"}, {"pids"}, {"disk"},
+    {"inodes"},  {"open_files"},       {"file_size"},         {"strictness"}, {"proc"}, {"user"}, {"env"}};
 constexpr Key kUser[] = {{"uid"}, {"gid"}};
 constexpr Key kEnvironment[] = {{"pass"}, {"set"}, {"proxy"}};
 constexpr Key kPass[] = {{"name"}, {"reason"}};
 constexpr Key kNetwork[] = {{"allow"}, {"deny"}, {"resolver"}, {"trust"}, {"inspect"}};
-constexpr Key kAllow[] = {{"host"},  {"address"},  {"ports"},    {"methods"},   {"paths"},
-                          {"tls"},   {"protocol"}, {"programs"}, {"addresses"}, {"ask"}};
+constexpr Key kAllow[] = {{"host"}, {"address"},  {"ports"},    {"methods"},   {"paths"},
+                          {"tls"},  {"protocol"}, {"programs"}, {"addresses"}, {"ask"}};
 constexpr Key kDeny[] = {{"host"}, {"address"}, {"ports"}, {"methods"}, {"paths"}};
 constexpr Key kInspect[] = {{"secrets"}, {"injection"}, {"code"}};
 constexpr Key kFile[] = {{"host"}, {"at"}, {"access"}, {"exec"}, {"bridge"}, {"sockets"}, {"reason"}};
 constexpr Key kSecret[] = {{"from", kBroker}, {"hosts", kBroker}};
-constexpr Key kLimits[] = {{"time"},      {"tool_calls", kInterception}, {"requests"},
-                           {"connections"}, {"names"},                   {"bytes_out"},
-                           {"tokens", kInterception}, {"denials"}};
-constexpr Key kRule[] = {{"name", kRules}, {"tool", kRules}, {"more_than", kRules}, {"within", kRules}, {"then", kRules}};
+constexpr Key kLimits[] = {{"time"},      {"tool_calls", kInterception}, {"requests"}, {"connections"}, {"names"},
+                           {"bytes_out"}, {"tokens", kInterception},     {"denials"}};
+constexpr Key kRule[] = {
+    {"name", kRules}, {"tool", kRules}, {"more_than", kRules}, {"within", kRules}, {"then", kRules}};
 constexpr Key kAudit[] = {{"record_terminal"}, {"export"}};
 constexpr Key kTest[] = {{"connect"}, {"read"}, {"write"}, {"exec"}, {"expect"}};
 
@@ -85,7 +85,8 @@ size_t distance(std::string_view a, std::string_view b) {
   for (size_t i = 1; i <= a.size(); ++i) {
     for (size_t j = 1; j <= b.size(); ++j) {
       d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
   return d[a.size()][b.size()];

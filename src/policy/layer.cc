@@ -86,11 +86,15 @@ class Resolver {
 
   bool enter(const std::string& label, const Location& where) {
     if (std::find(stack_.begin(), stack_.end(), label) != stack_.end()) {
-      out_.errors.push_back({where, fmt::format("`extends` goes in a circle: {} extends itself", quoted(label, 200)), ""});
+      out_.errors.push_back(
+          {where, fmt::format("`extends` goes in a circle: {} extends itself", quoted(label, 200)), ""});
       return false;
     }
     if (stack_.size() >= kExtendsDepth || ++count_ > kSourceLimit) {
-      out_.errors.push_back({where, fmt::format("`extends` reaches deeper than {} files, or over more than {}", kExtendsDepth, kSourceLimit), ""});
+      out_.errors.push_back(
+          {where,
+           fmt::format("`extends` reaches deeper than {} files, or over more than {}", kExtendsDepth, kSourceLimit),
+           ""});
       return false;
     }
     stack_.push_back(label);
@@ -104,7 +108,8 @@ class Resolver {
       stack_.pop_back();
       return false;
     };
-    if ((source.mode & 0002) != 0) return refuse("anybody may write this file", fmt::format("chmod o-w {}", source.path));
+    if ((source.mode & 0002) != 0)
+      return refuse("anybody may write this file", fmt::format("chmod o-w {}", source.path));
     if (terms.role == Role::ceiling && source.owner != 0 && source.owner != surroundings_.uid)
       return refuse(fmt::format("a ceiling must belong to you or root, not to uid {}", source.owner), "");
     if (terms.narrowing || terms.looking) return true;
@@ -121,7 +126,8 @@ class Resolver {
     if (own.extends.empty()) return own;
     LoadOutcome base;
     for (const Reference& reference : own.extends) {
-      const bool is_file = reference.name.find('/') != std::string::npos || reference.name.ends_with(".yaml") || reference.name.ends_with(".yml");
+      const bool is_file = reference.name.find('/') != std::string::npos || reference.name.ends_with(".yaml") ||
+                           reference.name.ends_with(".yml");
       if (!is_file) {
         merge(base, preset(reference.name, reference.where));
       } else if (directory.empty()) {
@@ -203,7 +209,8 @@ class Layering {
     if (request_.policy_file.empty()) merge(base, resolver_.preset("default", {}));
     for (const std::string& name : request_.presets) merge(base, resolver_.preset(name, {"--preset", 0, 0}));
     if (request_.policy_file.empty() && request_.presets.empty()) merge(base, preset_by_command());
-    if (!request_.policy_file.empty()) merge(base, resolver_.required(request_.policy_file, request_.policy_file, {"--policy", 0, 0}, {}));
+    if (!request_.policy_file.empty())
+      merge(base, resolver_.required(request_.policy_file, request_.policy_file, {"--policy", 0, 0}, {}));
     take(std::move(base));
   }
 
@@ -212,8 +219,9 @@ class Layering {
     if (preset == nullptr) return {};
     // A program called `codex` in the workspace may be the agent's own work.
     if (is_within(request_.program, surroundings_.cwd) || lies_in_written_place(surroundings_, request_.program)) {
-      out_.notes.push_back({{}, fmt::format("the preset {} does not apply: {} lies where a run could have written it", preset->name,
-                                            quoted(request_.program, 200)),
+      out_.notes.push_back({{},
+                            fmt::format("the preset {} does not apply: {} lies where a run could have written it",
+                                        preset->name, quoted(request_.program, 200)),
                             fmt::format("if you trust the program: --preset {}", preset->name)});
       return {};
     }
@@ -225,7 +233,8 @@ class Layering {
     take_diagnostics(outcome);
     if (!out_.errors.empty()) return;
     if (request_.policy_file.empty())
-      out_.notes.push_back({{".stockade.yaml", 0, 0}, "it only narrows: nobody has trusted its content",
+      out_.notes.push_back({{".stockade.yaml", 0, 0},
+                            "it only narrows: nobody has trusted its content",
                             "read it, then: stockade policy trust .stockade.yaml"});
     else
       out_.notes.push_back({{".stockade.yaml", 0, 0}, "it only narrows: --policy is the policy", ""});
@@ -272,7 +281,9 @@ class Layering {
 
 }  // namespace
 
-Layered layer(const Request& request, const Surroundings& surroundings) { return Layering(request, surroundings).run(); }
+Layered layer(const Request& request, const Surroundings& surroundings) {
+  return Layering(request, surroundings).run();
+}
 
 Layered inspect(const std::string& path, const Surroundings& surroundings) {
   Request request;
@@ -283,9 +294,11 @@ Layered inspect(const std::string& path, const Surroundings& surroundings) {
 Result<void> record_start(const Layered& layered, const Surroundings& surroundings) {
   for (const Source& source : layered.sources) {
     if (source.sha256.empty() || source.role == Role::workspace || source.role == Role::ceiling) continue;
-    const bool becomes_writable = std::any_of(layered.policy.files.begin(), layered.policy.files.end(), [&](const FileRule& rule) {
-      return (rule.access == Access::write || rule.access == Access::write_only) && is_within(source.name, rule.host);
-    });
+    const bool becomes_writable =
+        std::any_of(layered.policy.files.begin(), layered.policy.files.end(), [&](const FileRule& rule) {
+          return (rule.access == Access::write || rule.access == Access::write_only) &&
+                 is_within(source.name, rule.host);
+        });
     if (becomes_writable) STOCKADE_TRY(trust_content(surroundings, source.name, source.sha256));
   }
   return record_written_places(surroundings, layered.policy);

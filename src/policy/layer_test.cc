@@ -93,8 +93,12 @@ TEST_F(Layers, AddNothingToAPolicyThatAPersonNamed) {
 }
 
 TEST_F(Layers, JoinWhatExtendsNamesAndLetTheOuterFileWin) {
-  put("policies/base.yaml", "version: 1\nsandbox: { memory: 1GiB, pids: 100, env: { set: { A: x, B: y } } }\nfiles: [{ host: /data, access: write }]\n");
-  const Layered layered = with_policy("extends: [codex, ./base.yaml]\nsandbox: { memory: 2GiB, env: { set: { A: z } } }\nfiles: [{ host: /data, access: read }]\n");
+  put("policies/base.yaml",
+      "version: 1\nsandbox: { memory: 1GiB, pids: 100, env: { set: { A: x, B: y } } }\nfiles: [{ host: /data, access: "
+      "write }]\n");
+  const Layered layered = with_policy(
+      "extends: [codex, ./base.yaml]\nsandbox: { memory: 2GiB, env: { set: { A: z } } }\nfiles: [{ host: /data, "
+      "access: read }]\n");
   ASSERT_TRUE(layered.usable()) << render(layered.errors);
   EXPECT_TRUE(connects(layered, "api.openai.com"));
   EXPECT_EQ(layered.policy.sandbox.memory, uint64_t{2} << 30);
@@ -109,7 +113,8 @@ TEST_F(Layers, RefuseCirclesDepthAndUnknownPresets) {
   put("policies/a.yaml", "version: 1\nextends: [./b.yaml]\n");
   put("policies/b.yaml", "version: 1\nextends: [./a.yaml]\n");
   EXPECT_THAT(render(with_policy("extends: [./a.yaml]\n").errors), HasSubstr("circle"));
-  for (int i = 0; i < 12; ++i) put("policies/d" + std::to_string(i) + ".yaml", "version: 1\nextends: [./d" + std::to_string(i + 1) + ".yaml]\n");
+  for (int i = 0; i < 12; ++i)
+    put("policies/d" + std::to_string(i) + ".yaml", "version: 1\nextends: [./d" + std::to_string(i + 1) + ".yaml]\n");
   EXPECT_THAT(render(with_policy("extends: [./d0.yaml]\n").errors), HasSubstr("deeper"));
   EXPECT_THAT(render(with_policy("extends: [codx]\n").errors), HasSubstr("did you mean codex?"));
   EXPECT_THAT(render(with_policy("extends: [./none.yaml]\n").errors), HasSubstr("there is no file"));
@@ -183,8 +188,12 @@ limits: { time: 2h }
 }
 
 TEST_F(Layers, ForbidEverythingUnderACeilingOfEmptyLists) {
-  put("etc/policy.yaml", "version: 1\ntools: { programs: { allow: [] } }\nsandbox: { env: { pass: [] } }\nnetwork: { allow: [] }\nfiles: []\n");
-  const Layered layered = with_policy("tools: { programs: { allow: [git] } }\nsandbox: { env: { pass: [TERM] } }\nnetwork: { allow: [{ host: a.example, tls: passthrough }] }\nfiles: [{ host: /data, access: read }]\n");
+  put("etc/policy.yaml",
+      "version: 1\ntools: { programs: { allow: [] } }\nsandbox: { env: { pass: [] } }\nnetwork: { allow: [] }\nfiles: "
+      "[]\n");
+  const Layered layered = with_policy(
+      "tools: { programs: { allow: [git] } }\nsandbox: { env: { pass: [TERM] } }\nnetwork: { allow: [{ host: "
+      "a.example, tls: passthrough }] }\nfiles: [{ host: /data, access: read }]\n");
   ASSERT_TRUE(layered.usable()) << render(layered.errors);
   EXPECT_TRUE(layered.policy.programs.allow->empty());
   EXPECT_TRUE(layered.policy.network.allow.empty());
@@ -206,7 +215,9 @@ sandbox: { memory: 64MiB, env: { set: { LD_PRELOAD: /work/x.so }, proxy: true } 
 network: { allow: [{ host: a.example, tls: passthrough }, { host: evil.example, tls: passthrough }] }
 files: [{ host: ., access: read }, { host: ~/.ssh, access: read, reason: please }]
 )");
-  const Layered layered = with_policy("network: { allow: [{ host: a.example, tls: passthrough }, { host: b.example, tls: passthrough }] }\nfiles: [{ host: ., access: write }]\n");
+  const Layered layered = with_policy(
+      "network: { allow: [{ host: a.example, tls: passthrough }, { host: b.example, tls: passthrough }] }\nfiles: [{ "
+      "host: ., access: write }]\n");
   ASSERT_TRUE(layered.usable()) << render(layered.errors);
   EXPECT_TRUE(connects(layered, "a.example"));
   EXPECT_FALSE(connects(layered, "b.example"));
@@ -220,7 +231,9 @@ files: [{ host: ., access: read }, { host: ~/.ssh, access: read, reason: please 
 }
 
 TEST_F(Layers, LetATrustedWorkspaceFileStandForThePolicyBelowTheCeilings) {
-  const std::string file = put("home/project/.stockade.yaml", "version: 1\nnetwork: { allow: [{ host: a.example, tls: passthrough }, { host: b.example, tls: passthrough }] }\nfiles: [{ host: ., access: write }]\n");
+  const std::string file = put("home/project/.stockade.yaml",
+                               "version: 1\nnetwork: { allow: [{ host: a.example, tls: passthrough }, { host: "
+                               "b.example, tls: passthrough }] }\nfiles: [{ host: ., access: write }]\n");
   put("etc/policy.yaml", "version: 1\nnetwork: { deny: [{ host: b.example }] }\n");
   EXPECT_FALSE(connects(layer({}, s_), "a.example"));
   const Report trusted = trust_report(file, s_);
@@ -230,7 +243,9 @@ TEST_F(Layers, LetATrustedWorkspaceFileStandForThePolicyBelowTheCeilings) {
   EXPECT_TRUE(connects(layered, "a.example"));
   EXPECT_FALSE(connects(layered, "b.example"));
   // Bound to the content, and to the place.
-  put("home/project/.stockade.yaml", "version: 1\nnetwork: { allow: [{ host: a.example, tls: passthrough }, { host: c.example, tls: passthrough }] }\n");
+  put("home/project/.stockade.yaml",
+      "version: 1\nnetwork: { allow: [{ host: a.example, tls: passthrough }, { host: c.example, tls: passthrough }] "
+      "}\n");
   EXPECT_FALSE(connects(layer({}, s_), "a.example"));
 }
 
@@ -252,7 +267,8 @@ TEST_F(Layers, BindTrustToThePath) {
 }
 
 TEST_F(Layers, NeverTrustThroughAForgedOrForeignStateFile) {
-  const std::string file = put("home/project/.stockade.yaml", "version: 1\nnetwork: { allow: [{ host: a.example, tls: passthrough }] }\n");
+  const std::string file =
+      put("home/project/.stockade.yaml", "version: 1\nnetwork: { allow: [{ host: a.example, tls: passthrough }] }\n");
   ASSERT_TRUE(trust_report(file, s_).ok);
   for (const auto& entry : fs::directory_iterator(s_.trust_dir())) ::chmod(entry.path().c_str(), 0666);
   EXPECT_THAT(render(layer({}, s_).errors), HasSubstr("not a private file of yours"));
@@ -286,7 +302,8 @@ TEST_F(Layers, AskForTrustOnceARunCouldHaveChangedThePolicy) {
 }
 
 TEST_F(Layers, RefuseBroadAndSecretPlacesWithoutAReason) {
-  for (const std::string& host : {std::string("\"~\""), std::string("/"), root_.string(), std::string("/etc"), s_.state_dir, std::string("~/.ssh"), std::string("~/.aws/credentials")}) {
+  for (const std::string& host : {std::string("\"~\""), std::string("/"), root_.string(), std::string("/etc"),
+                                  s_.state_dir, std::string("~/.ssh"), std::string("~/.aws/credentials")}) {
     const std::string at = host == "/" ? ", at: /host" : "";
     const Layered refused = with_policy("files: [{ host: " + host + at + ", access: read }]\n");
     EXPECT_THAT(render(refused.errors), HasSubstr("add `reason:`")) << host;
@@ -311,31 +328,54 @@ TEST_F(Layers, RefuseTheHomeAsTheDefaultDirectory) {
 
 TEST_F(Layers, CheckAcrossFields) {
   const auto errors = [&](const char* text) { return render(with_policy(text).errors); };
-  EXPECT_THAT(errors("network: { allow: [{ host: \"*.github.io\", tls: passthrough }] }\n"), HasSubstr("anybody can rent"));
-  EXPECT_THAT(errors("network: { allow: [{ host: \"*.s3.eu-central-1.amazonaws.com\", tls: passthrough }] }\n"), HasSubstr("anybody can rent"));
-  EXPECT_EQ(errors("network: { allow: [{ host: \"*.github.io\", ports: [80], protocol: http, paths: [/mine/**] }] }\n"), "");
-  EXPECT_THAT(errors("network: { allow: [{ host: a.example, tls: passthrough }], deny: [{ host: \"*.example\" }] }\n"), HasSubstr("top-level"));
-  EXPECT_THAT(errors("network: { allow: [{ host: a.b.example, tls: passthrough }], deny: [{ host: \"*.b.example\" }] }\n"), HasSubstr("never matches"));
-  EXPECT_THAT(errors("network: { allow: [{ host: a.example, tls: passthrough }], deny: [{ host: a.example, paths: [/x] }] }\n"), HasSubstr("can't be judged"));
-  EXPECT_THAT(errors("network: { allow: [{ host: a.example, tls: passthrough }, { host: a.example, protocol: tcp }] }\n"), HasSubstr("protocol: tcp"));
-  EXPECT_THAT(errors("tools: { programs: { allow: [git] } }\nnetwork: { allow: [{ host: a.example, tls: passthrough, programs: [curl] }] }\n"), HasSubstr("never matches"));
-  EXPECT_THAT(errors("files: [{ host: /out, access: write-only }, { host: /out, at: /see, access: read }]\n"), HasSubstr("shows the same files"));
-  EXPECT_THAT(errors("files: [{ host: /out, access: write-only, bridge: true }, { host: /out, at: /see, access: read }]\n"), Not(HasSubstr("shows")));
-  EXPECT_THAT(errors("network: { allow: [{ host: a.example, tls: passthrough, addresses: [0.0.0.0/0] }] }\n"), HasSubstr("not the name of a forbidden range"));
-  EXPECT_THAT(render(with_policy("network: { allow: [{ host: \"*.b.example\", tls: passthrough }] }\n").warnings), HasSubstr("every host"));
-  EXPECT_THAT(render(with_policy("network: { allow: [{ address: 93.0.0.0/8, tls: passthrough }] }\n").warnings), HasSubstr("wide range"));
+  EXPECT_THAT(errors("network: { allow: [{ host: \"*.github.io\", tls: passthrough }] }\n"),
+              HasSubstr("anybody can rent"));
+  EXPECT_THAT(errors("network: { allow: [{ host: \"*.s3.eu-central-1.amazonaws.com\", tls: passthrough }] }\n"),
+              HasSubstr("anybody can rent"));
+  EXPECT_EQ(errors("network: { allow: [{ host: \"*.github.io\", ports: [80], protocol: http, paths: [/mine/**] }] }\n"),
+            "");
+  EXPECT_THAT(errors("network: { allow: [{ host: a.example, tls: passthrough }], deny: [{ host: \"*.example\" }] }\n"),
+              HasSubstr("top-level"));
+  EXPECT_THAT(
+      errors("network: { allow: [{ host: a.b.example, tls: passthrough }], deny: [{ host: \"*.b.example\" }] }\n"),
+      HasSubstr("never matches"));
+  EXPECT_THAT(
+      errors("network: { allow: [{ host: a.example, tls: passthrough }], deny: [{ host: a.example, paths: [/x] }] }\n"),
+      HasSubstr("can't be judged"));
+  EXPECT_THAT(
+      errors("network: { allow: [{ host: a.example, tls: passthrough }, { host: a.example, protocol: tcp }] }\n"),
+      HasSubstr("protocol: tcp"));
+  EXPECT_THAT(errors("tools: { programs: { allow: [git] } }\nnetwork: { allow: [{ host: a.example, tls: passthrough, "
+                     "programs: [curl] }] }\n"),
+              HasSubstr("never matches"));
+  EXPECT_THAT(errors("files: [{ host: /out, access: write-only }, { host: /out, at: /see, access: read }]\n"),
+              HasSubstr("shows the same files"));
+  EXPECT_THAT(
+      errors("files: [{ host: /out, access: write-only, bridge: true }, { host: /out, at: /see, access: read }]\n"),
+      Not(HasSubstr("shows")));
+  EXPECT_THAT(errors("network: { allow: [{ host: a.example, tls: passthrough, addresses: [0.0.0.0/0] }] }\n"),
+              HasSubstr("not the name of a forbidden range"));
+  EXPECT_THAT(render(with_policy("network: { allow: [{ host: \"*.b.example\", tls: passthrough }] }\n").warnings),
+              HasSubstr("every host"));
+  EXPECT_THAT(render(with_policy("network: { allow: [{ address: 93.0.0.0/8, tls: passthrough }] }\n").warnings),
+              HasSubstr("wide range"));
 }
 
 TEST_F(Layers, RunThePolicysTestsOnTheEffectivePolicy) {
-  EXPECT_THAT(render(with_policy("tests: [{ connect: \"a.example:443\", expect: allow }]\n").errors), HasSubstr("the policy's test fails"));
+  EXPECT_THAT(render(with_policy("tests: [{ connect: \"a.example:443\", expect: allow }]\n").errors),
+              HasSubstr("the policy's test fails"));
   put("etc/policy.yaml", "version: 1\ntests: [{ connect: \"evil.example:443\", expect: deny }]\n");
-  EXPECT_THAT(render(with_policy("network: { allow: [{ host: evil.example, tls: passthrough }] }\n").errors), HasSubstr("expected deny"));
+  EXPECT_THAT(render(with_policy("network: { allow: [{ host: evil.example, tls: passthrough }] }\n").errors),
+              HasSubstr("expected deny"));
 }
 
 // Every start pays for this. Generous for slow machines; `policy_speed` in the bench has the figure.
 TEST_F(Layers, AreReadAndTestedInWellUnderAMillisecond) {
   Request request;
-  request.policy_file = put("policies/p.yaml", "version: 1\nextends: [codex, packages]\nsandbox: { memory: 512MiB, cpus: 1 }\nfiles: [{ host: ., access: write }, { host: \"**/.env\", access: hide }]\ntests: [{ connect: \"evil.example:443\", expect: deny }, { read: ~/.ssh/id_ed25519, expect: deny }]\n");
+  request.policy_file = put("policies/p.yaml",
+                            "version: 1\nextends: [codex, packages]\nsandbox: { memory: 512MiB, cpus: 1 }\nfiles: [{ "
+                            "host: ., access: write }, { host: \"**/.env\", access: hide }]\ntests: [{ connect: "
+                            "\"evil.example:443\", expect: deny }, { read: ~/.ssh/id_ed25519, expect: deny }]\n");
   std::vector<double> times;
   for (int i = 0; i < 51; ++i) {
     const auto before = std::chrono::steady_clock::now();
@@ -347,7 +387,8 @@ TEST_F(Layers, AreReadAndTestedInWellUnderAMillisecond) {
   std::sort(times.begin(), times.end());
   RecordProperty("median_us", std::to_string(times[25]));
   RecordProperty("first_us", std::to_string(first));
-  if (::getenv("STOCKADE_PRINT_SPEED") != nullptr) std::fprintf(stderr, "layer: first %.0f µs, median %.0f µs\n", first, times[25]);
+  if (::getenv("STOCKADE_PRINT_SPEED") != nullptr)
+    std::fprintf(stderr, "layer: first %.0f µs, median %.0f µs\n", first, times[25]);
   EXPECT_LT(times[25], 5000);
 }
 

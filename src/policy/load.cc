@@ -23,7 +23,8 @@ void load_run(Reader& reader, const Node& node, LoadOutcome& out) {
     if (auto path = reader.text(*workdir, "run.workdir")) {
       Surroundings inside;
       if (!path->starts_with('/'))
-        reader.error(*workdir, fmt::format("`run.workdir` is a path inside the sandbox and must be absolute, not {}", quoted(*path)));
+        reader.error(*workdir, fmt::format("`run.workdir` is a path inside the sandbox and must be absolute, not {}",
+                                           quoted(*path)));
       else if (auto absolute = absolute_path(*path, inside))
         out.policy.run.workdir = std::move(*absolute);
       else
@@ -46,7 +47,8 @@ void load_tools(Reader& reader, const Node& node, LoadOutcome& out) {
   if (items == nullptr) return;
   for (const Node& item : *items) {
     std::string name;
-    if (check_program(reader, item, "tools.programs.allow", name)) out.policy.programs.allow->push_back(std::move(name));
+    if (check_program(reader, item, "tools.programs.allow", name))
+      out.policy.programs.allow->push_back(std::move(name));
   }
 }
 
@@ -85,8 +87,8 @@ void load_root(Reader& reader, const Node& node, const Surroundings& surrounding
   if (const Node* version = root["version"]) {
     if (!version->plain || version->text != "1")
       reader.error(*version, fmt::format("`version` must be 1, not {}", version->kind == Node::Kind::scalar
-                                                                          ? quoted(version->text)
-                                                                          : std::string(version->describe())));
+                                                                            ? quoted(version->text)
+                                                                            : std::string(version->describe())));
   } else {
     reader.error(node, "`version` is missing", "begin the file with `version: 1`");
   }
@@ -95,7 +97,8 @@ void load_root(Reader& reader, const Node& node, const Surroundings& surrounding
   if (const Node* extends = root["extends"]) {
     if (const auto* items = reader.list(*extends, "extends"))
       for (const Node& item : *items)
-        if (auto reference = reader.text(item, "extends")) out.extends.push_back({std::move(*reference), reader.at(item)});
+        if (auto reference = reader.text(item, "extends"))
+          out.extends.push_back({std::move(*reference), reader.at(item)});
   }
   if (const Node* run = root["run"]) load_run(reader, *run, out);
   if (const Node* tools = root["tools"]) load_tools(reader, *tools, out);
@@ -115,7 +118,8 @@ bool check_program(Reader& reader, const Node& node, std::string_view what, std:
   Surroundings none;
   if (text->find('/') == std::string::npos) {
     if (*text == "." || *text == ".." || has_wildcard(*text)) {
-      reader.error(node, fmt::format("`{}`: {} is not the name of a program", what, quoted(*text)), "name each program");
+      reader.error(node, fmt::format("`{}`: {} is not the name of a program", what, quoted(*text)),
+                   "name each program");
       return false;
     }
     name = std::move(*text);

@@ -24,14 +24,15 @@ bool is_reserved_inside(const std::string& at) {
 // A glob for `hide`: absolute, or "**/…". Each "**" is a whole segment.
 Result<std::string> hide_glob(const std::string& text, const Surroundings& surroundings) {
   if (text.find_first_of("[]{}!\\") != std::string::npos)
-    return std::unexpected(bad_path(fmt::format("the glob {} uses more than * ? and **", quoted(text)),
-                                    "? stands for any one character"));
+    return std::unexpected(
+        bad_path(fmt::format("the glob {} uses more than * ? and **", quoted(text)), "? stands for any one character"));
   std::string absolute;
   if (text.starts_with("**/")) {
     auto rest = absolute_path("/" + text.substr(3), surroundings);
     if (!rest) return rest;
     absolute = "**" + *rest;
-    if (*rest == "/") return std::unexpected(bad_path("the glob \"**/\" hides everything", "name what is to be hidden"));
+    if (*rest == "/")
+      return std::unexpected(bad_path("the glob \"**/\" hides everything", "name what is to be hidden"));
   } else {
     auto path = absolute_path(text, surroundings);
     if (!path) return path;

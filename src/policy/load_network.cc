@@ -101,7 +101,8 @@ class RuleEntry {
   std::optional<Cidr> load_prefix(const Node& node, const std::string& text) {
     const auto cidr = Cidr::parse(text);
     if (!cidr) {
-      error(node, fmt::format("{} is not an address or prefix", quoted(text)), "192.0.2.1, 192.0.2.0/24, 2001:db8::/32");
+      error(node, fmt::format("{} is not an address or prefix", quoted(text)),
+            "192.0.2.1, 192.0.2.0/24, 2001:db8::/32");
       return std::nullopt;
     }
     // 10.0.0.1/8 says two things.
@@ -116,8 +117,9 @@ class RuleEntry {
     if (!host_bits) return cidr;
     const uint32_t four = uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
     const Cidr network{width == 32 ? IpAddress::v4(four) : IpAddress::v6(bytes), cidr->prefix};
-    error(node, fmt::format("{} has bits set behind its prefix", quoted(text)),
-          fmt::format("the network is {}, the one address {}/{}", network.to_string(), cidr->address.to_string(), width));
+    error(
+        node, fmt::format("{} has bits set behind its prefix", quoted(text)),
+        fmt::format("the network is {}, the one address {}/{}", network.to_string(), cidr->address.to_string(), width));
     return std::nullopt;
   }
 
@@ -143,7 +145,8 @@ class RuleEntry {
       const auto first = parse_port(std::string_view(item.text).substr(0, dash));
       const auto last = dash == std::string::npos ? first : parse_port(std::string_view(item.text).substr(dash + 1));
       if (!first || !last)
-        error(item, fmt::format("`{}`: {} is not a port (1 to 65535) or a range such as 8000-8010", what, quoted(item.text)));
+        error(item,
+              fmt::format("`{}`: {} is not a port (1 to 65535) or a range such as 8000-8010", what, quoted(item.text)));
       else if (*first > *last)
         error(item, fmt::format("`{}`: the range {} is empty: it never matches", what, quoted(item.text)),
               fmt::format("write {}-{}", *last, *first));
@@ -162,7 +165,8 @@ class RuleEntry {
       return;
     }
     for (const std::string& method : *texts) {
-      const bool token = std::all_of(method.begin(), method.end(), [](char c) { return (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; });
+      const bool token = std::all_of(method.begin(), method.end(),
+                                     [](char c) { return (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; });
       std::string upper = method;
       for (char& c : upper) c = (c >= 'a' && c <= 'z') ? static_cast<char>(c & ~0x20) : c;
       if (method == "CONNECT")
@@ -170,7 +174,8 @@ class RuleEntry {
       else if (token)
         rule_.methods.push_back(method);
       else if (std::find(std::begin(kMethods), std::end(kMethods), upper) != std::end(kMethods))
-        error(*methods, fmt::format("`{}`: {} never matches: methods are upper case", what, quoted(method)), fmt::format("did you mean {}?", upper));
+        error(*methods, fmt::format("`{}`: {} never matches: methods are upper case", what, quoted(method)),
+              fmt::format("did you mean {}?", upper));
       else
         error(*methods, fmt::format("`{}`: {} is not an HTTP method", what, quoted(method)));
     }
@@ -190,7 +195,8 @@ class RuleEntry {
       if (why.empty())
         rule_.paths.push_back(path);
       else
-        error(*paths, fmt::format("`{}`: {} never matches: {}", what, quoted(path), why), "such as /v1/** or /repos/*/issues");
+        error(*paths, fmt::format("`{}`: {} never matches: {}", what, quoted(path), why),
+              "such as /v1/** or /repos/*/issues");
     }
   }
 
@@ -245,7 +251,8 @@ class RuleEntry {
       bad_ = true;
       return;
     }
-    if (items->empty()) error(*programs, fmt::format("`{}` is empty: the rule never matches", fields_.path("programs")));
+    if (items->empty())
+      error(*programs, fmt::format("`{}` is empty: the rule never matches", fields_.path("programs")));
     for (const Node& item : *items) {
       std::string name;
       if (check_program(reader_, item, fields_.path("programs"), name))
@@ -274,7 +281,8 @@ class RuleEntry {
   void check_together() {
     const bool tls = rule_.protocol == Protocol::automatic || rule_.protocol == Protocol::tls;
     if (tls && rule_.tls == TlsMode::unset && !bad_) {
-      reader_.unbuilt(node_, fmt::format("TLS interception for {}", rule_.subject()), "write `tls: passthrough` (or `protocol: http | tcp`)");
+      reader_.unbuilt(node_, fmt::format("TLS interception for {}", rule_.subject()),
+                      "write `tls: passthrough` (or `protocol: http | tcp`)");
       bad_ = true;
     }
     if ((!rule_.methods.empty() || !rule_.paths.empty()) && rule_.protocol != Protocol::http)
@@ -306,7 +314,8 @@ void load_inspect(Reader& reader, const Node& node) {
     if (level == nullptr) continue;
     const auto chosen = reader.choice(*level, inspect.path(key), kLevels);
     if (chosen && *chosen != 0)
-      reader.unbuilt(*level, fmt::format("{}: {}", inspect.path(key), level->text), "inspection comes with TLS interception; write `off`");
+      reader.unbuilt(*level, fmt::format("{}: {}", inspect.path(key), level->text),
+                     "inspection comes with TLS interception; write `off`");
   }
 }
 
@@ -330,7 +339,8 @@ void load_network(Reader& reader, const Node& node, LoadOutcome& out) {
       network.resolver = Endpoint::parse(*text);
       if (!network.resolver || network.resolver->port == 0) {
         network.resolver.reset();
-        reader.error(*resolver, fmt::format("`network.resolver`: {} is not IP:PORT", quoted(*text)), "such as \"192.0.2.53:53\"");
+        reader.error(*resolver, fmt::format("`network.resolver`: {} is not IP:PORT", quoted(*text)),
+                     "such as \"192.0.2.53:53\"");
       }
     }
   }

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint64_t kLeastMemory = 8 << 20;
 constexpr uint64_t kLeastDisk = 64 << 10;
-constexpr std::string_view kRuntimes[] = {"native",  "crun", "runc", "runsc",      "docker",
+constexpr std::string_view kRuntimes[] = {"native", "crun", "runc", "runsc",      "docker",
                                           "podman", "kata", "qemu", "firecracker"};
 constexpr std::string_view kStrictness[] = {"polled", "hard"};
 constexpr std::string_view kProc[] = {"normal", "minimal"};
@@ -41,7 +41,8 @@ void load_pass(Reader& reader, const Node& node, Environment& env) {
       const Node* name = fields["name"];
       const Node* reason = fields["reason"];
       if (name == nullptr || reason == nullptr) {
-        reader.error(item, fmt::format("`{}` needs name and reason", what), "{ name: NAME, reason: \"why the agent may see it\" }");
+        reader.error(item, fmt::format("`{}` needs name and reason", what),
+                     "{ name: NAME, reason: \"why the agent may see it\" }");
         continue;
       }
       auto name_text = reader.text(*name, fields.path("name"));
@@ -56,7 +57,9 @@ void load_pass(Reader& reader, const Node& node, Environment& env) {
     }
     if (!check_name(reader, item, what, variable.name)) continue;
     if (variable.reason.empty() && looks_like_credential(variable.name)) {
-      reader.error(item, fmt::format("{} looks like a credential: the agent, and whoever hijacks it, could read and send it", variable.name),
+      reader.error(item,
+                   fmt::format("{} looks like a credential: the agent, and whoever hijacks it, could read and send it",
+                               variable.name),
                    fmt::format("if it must be inside: {{ name: {}, reason: \"…\" }}", variable.name));
       continue;
     }
@@ -71,7 +74,8 @@ void load_pass(Reader& reader, const Node& node, Environment& env) {
 
 void load_set(Reader& reader, const Node& node, Environment& env) {
   if (node.kind != Node::Kind::mapping) {
-    reader.error(node, fmt::format("`sandbox.env.set` must be a mapping, not {}", node.describe()), "set: { NAME: \"value\" }");
+    reader.error(node, fmt::format("`sandbox.env.set` must be a mapping, not {}", node.describe()),
+                 "set: { NAME: \"value\" }");
     return;
   }
   for (size_t i = 0; i + 1 < node.items.size(); i += 2) {

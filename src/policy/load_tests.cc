@@ -44,9 +44,10 @@ void load_tests(Reader& reader, const Node& node, const Surroundings& surroundin
       } else if (subject != TestSubject::exec) {
         auto path = absolute_path(test.value, surroundings);
         if (!path || has_wildcard(test.value)) {
-          reader.error(*value, fmt::format("`{}`: {}", fields.path(key),
-                                           path ? "a wildcard in the path" : path.error().sentence()),
-                       path ? "name one path" : path.error().hint());
+          reader.error(
+              *value,
+              fmt::format("`{}`: {}", fields.path(key), path ? "a wildcard in the path" : path.error().sentence()),
+              path ? "name one path" : path.error().hint());
           good = false;
         } else {
           test.value = std::move(*path);
@@ -65,7 +66,8 @@ void load_tests(Reader& reader, const Node& node, const Surroundings& surroundin
       continue;
     }
     const auto chosen = reader.choice(*expect, fields.path("expect"), kExpect);
-    if (chosen && *chosen == 2) reader.unbuilt(*expect, fields.path("expect") + ": ask", "approvals come with the monitor");
+    if (chosen && *chosen == 2)
+      reader.unbuilt(*expect, fields.path("expect") + ": ask", "approvals come with the monitor");
     if (!chosen || *chosen == 2 || !good) continue;
     test.expect = *chosen == 0 ? Action::allow : Action::deny;
     out.policy.tests.push_back(std::move(test));

@@ -83,13 +83,15 @@ void merge_programs(Programs& lower, Programs&& upper) {
     return;
   }
   for (std::string& name : *upper.allow)
-    if (std::find(lower.allow->begin(), lower.allow->end(), name) == lower.allow->end()) lower.allow->push_back(std::move(name));
+    if (std::find(lower.allow->begin(), lower.allow->end(), name) == lower.allow->end())
+      lower.allow->push_back(std::move(name));
   lower.where = std::move(upper.where);
 }
 
 void merge_presence(Presence& lower, const Presence& upper) {
-  for (bool Presence::* field : {&Presence::run, &Presence::programs, &Presence::runtime_user, &Presence::env_pass, &Presence::env_set,
-                                 &Presence::env_proxy, &Presence::network_allow, &Presence::resolver, &Presence::files})
+  for (bool Presence::* field :
+       {&Presence::run, &Presence::programs, &Presence::runtime_user, &Presence::env_pass, &Presence::env_set,
+        &Presence::env_proxy, &Presence::network_allow, &Presence::resolver, &Presence::files})
     lower.*field |= upper.*field;
 }
 

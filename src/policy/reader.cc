@@ -53,9 +53,8 @@ std::optional<std::string> Reader::text(const Node& node, std::string_view what)
     return std::nullopt;
   }
   // Escapes in a quoted scalar bring control characters back; they would reach terminals and argument lists.
-  const bool control = std::any_of(node.text.begin(), node.text.end(), [](unsigned char c) {
-    return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
-  });
+  const bool control = std::any_of(node.text.begin(), node.text.end(),
+                                   [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; });
   if (control) {
     error(node, fmt::format("`{}` holds a control character", what));
     return std::nullopt;
@@ -94,7 +93,9 @@ std::optional<uint64_t> Reader::size(const Node& node, std::string_view what, ui
   }
   if (*value < least) {
     const bool forgot_unit = node.text.find_first_not_of("0123456789") == std::string::npos && *value > 0;
-    error(node, fmt::format("`{}`: {} is too little to run anything (least: {})", what, format_size(*value), format_size(least)),
+    error(node,
+          fmt::format("`{}`: {} is too little to run anything (least: {})", what, format_size(*value),
+                      format_size(least)),
           forgot_unit ? fmt::format("without a unit it means bytes; did you mean {}MiB?", *value) : "");
     return std::nullopt;
   }
@@ -156,8 +157,9 @@ std::optional<std::vector<std::string>> Reader::texts(const Node& node, std::str
 Fields::Fields(Reader& reader, const Node& node, std::string path, std::string_view table)
     : path_(std::move(path)), table_(&key_table(table)) {
   if (node.kind != Node::Kind::mapping) {
-    reader.error(node, fmt::format("{} must be a mapping, not {}",
-                                   path_.empty() ? "a policy" : fmt::format("`{}`", path_), node.describe()),
+    reader.error(node,
+                 fmt::format("{} must be a mapping, not {}", path_.empty() ? "a policy" : fmt::format("`{}`", path_),
+                             node.describe()),
                  fmt::format("its keys begin with `{}:`", table_->keys.front().name));
     return;
   }
@@ -174,8 +176,9 @@ Fields::Fields(Reader& reader, const Node& node, std::string path, std::string_v
       // A ceiling's `allow:` with nothing behind it must not read as "not limited". image, rootfs, resolver: null is
       // how the contract writes their defaults.
       if (key.text != "image" && key.text != "rootfs" && key.text != "resolver")
-        reader.error(key, fmt::format("`{}` has no value", this->path(key.text)), node.items[i + 1].text == "~" ? "a lone ~ is YAML for nothing: write \"~\" for your home"
-                                                        : "write one, or remove the key");
+        reader.error(key, fmt::format("`{}` has no value", this->path(key.text)),
+                     node.items[i + 1].text == "~" ? "a lone ~ is YAML for nothing: write \"~\" for your home"
+                                                   : "write one, or remove the key");
     } else if (!known->later.empty()) {
       reader.unbuilt(key, this->path(key.text), known->later);
     }

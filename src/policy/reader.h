@@ -2,8 +2,8 @@
 // reports, returns nothing for the bad value, and goes on, so that one pass over a file finds all of them.
 #pragma once
 
-#include <initializer_list>
 #include <chrono>
+#include <initializer_list>
 #include <optional>
 
 #include "policy/keys.h"

@@ -63,22 +63,26 @@ Report check_report(const std::string& file, const Surroundings& surroundings) {
   write(json, "warnings", layered.warnings);
   write(json, "notes", layered.notes);
   json.key("sha256").string(policy_hash(layered.policy)).key("policy").raw(to_json(layered.policy)).close('}');
-  return {true, report.text + fmt::format("{}: good, {} of its tests passed\n", file, layered.policy.tests.size()), json.take()};
+  return {true, report.text + fmt::format("{}: good, {} of its tests passed\n", file, layered.policy.tests.size()),
+          json.take()};
 }
 
-Report explain_report(const Layered& layered, std::span<const LimitStrength> strengths, const Surroundings& surroundings) {
+Report explain_report(const Layered& layered, std::span<const LimitStrength> strengths,
+                      const Surroundings& surroundings) {
   if (!only_tests_fail(layered)) return broken(layered);
   const auto chapters = explain(layered, strengths, surroundings);
   JsonWriter json;
   json.open('{').key("ok").boolean(layered.usable()).key("chapters").open('[');
-  for (const Chapter& chapter : chapters) json.open('{').key("title").string(chapter.title).key("lines").strings(chapter.lines).close('}');
+  for (const Chapter& chapter : chapters)
+    json.open('{').key("title").string(chapter.title).key("lines").strings(chapter.lines).close('}');
   json.close(']');
   write(json, "errors", layered.errors);
   json.close('}');
   return {layered.usable(), to_text(chapters) + list_text("error", layered.errors), json.take()};
 }
 
-Report explain_report(const std::string& file, std::span<const LimitStrength> strengths, const Surroundings& surroundings) {
+Report explain_report(const std::string& file, std::span<const LimitStrength> strengths,
+                      const Surroundings& surroundings) {
   return explain_report(inspect(file, surroundings), strengths, surroundings);
 }
 
@@ -92,13 +96,15 @@ Report test_report(const std::string& file, const Surroundings& surroundings) {
   for (const TestResult& result : run_tests(layered.policy)) {
     failed += result.passed ? 0 : 1;
     const char* expected = result.test->expect == Action::allow ? "allow" : "deny";
-    report.text += fmt::format("{} {} → {}: {}\n", result.passed ? "ok    " : "FAILED", describe(*result.test), expected, result.verdict.reason);
+    report.text += fmt::format("{} {} → {}: {}\n", result.passed ? "ok    " : "FAILED", describe(*result.test),
+                               expected, result.verdict.reason);
     json.open('{').key("test").string(describe(*result.test)).key("expect").string(expected);
     json.key("passed").boolean(result.passed).key("reason").string(result.verdict.reason);
     json.key("where").string(result.test->where.to_string()).close('}');
   }
   report.ok = failed == 0;
-  report.text += fmt::format("{} of {} tests passed\n", layered.policy.tests.size() - failed, layered.policy.tests.size());
+  report.text +=
+      fmt::format("{} of {} tests passed\n", layered.policy.tests.size() - failed, layered.policy.tests.size());
   json.close(']').key("ok").boolean(report.ok).close('}');
   report.json = json.take();
   return report;
@@ -141,10 +147,12 @@ Report trust_report(const std::string& file, const Surroundings& surroundings) {
     return read.name == (*source)->path && read.sha256 == (*source)->sha256;
   });
   if (!same) return refused(fmt::format("{} changed while it was read", file));
-  if (auto done = trust_content(surroundings, (*source)->path, (*source)->sha256); !done) return refused(done.error().render());
+  if (auto done = trust_content(surroundings, (*source)->path, (*source)->sha256); !done)
+    return refused(done.error().render());
   Report report;
   report.text = to_text(explain(layered, {}, surroundings));
-  report.text += fmt::format("\nTrusted: {}, as long as its content stays the same (SHA-256 {}).\n", (*source)->path, (*source)->sha256.substr(0, 16));
+  report.text += fmt::format("\nTrusted: {}, as long as its content stays the same (SHA-256 {}).\n", (*source)->path,
+                             (*source)->sha256.substr(0, 16));
   JsonWriter json;
   json.open('{').key("ok").boolean(true).key("path").string((*source)->path).key("sha256").string((*source)->sha256);
   json.key("also_needs_trust").open('[');
@@ -152,7 +160,8 @@ Report trust_report(const std::string& file, const Surroundings& surroundings) {
     if (other.sha256.empty() || other.role == Role::ceiling || other.name == (*source)->path) continue;
     const auto trusted = is_trusted(surroundings, other.name, other.sha256);
     if (trusted && *trusted) continue;
-    report.text += fmt::format("It extends {}, which needs trust of its own: stockade policy trust {}\n", other.name, other.name);
+    report.text +=
+        fmt::format("It extends {}, which needs trust of its own: stockade policy trust {}\n", other.name, other.name);
     json.string(other.name);
   }
   report.json = json.close(']').close('}').take();
@@ -161,10 +170,12 @@ Report trust_report(const std::string& file, const Surroundings& surroundings) {
 
 Error as_error(const Layered& layered) {
   const Diagnostic& first = layered.errors.front();
-  std::string sentence = first.where.file.empty() ? first.message : fmt::format("{}: {}", first.where.to_string(), first.message);
+  std::string sentence =
+      first.where.file.empty() ? first.message : fmt::format("{}: {}", first.where.to_string(), first.message);
   if (layered.errors.size() > 1)
     sentence += fmt::format(" (and {} more error{})", layered.errors.size() - 1, layered.errors.size() == 2 ? "" : "s");
-  const bool unbuilt = std::all_of(layered.errors.begin(), layered.errors.end(), [](const Diagnostic& error) { return error.unbuilt; });
+  const bool unbuilt =
+      std::all_of(layered.errors.begin(), layered.errors.end(), [](const Diagnostic& error) { return error.unbuilt; });
   return Error(unbuilt ? ErrorKind::unavailable : ErrorKind::invalid_input, std::move(sentence)).hint(first.hint);
 }
 

@@ -15,8 +15,10 @@ struct Report {
 // `policy init`: a commented policy for the current directory (prints; the verb writes it where it is told).
 Report init_report(const Surroundings& surroundings);
 Report check_report(const std::string& file, const Surroundings& surroundings);
-Report explain_report(const Layered& layered, std::span<const LimitStrength> strengths, const Surroundings& surroundings);
-Report explain_report(const std::string& file, std::span<const LimitStrength> strengths, const Surroundings& surroundings);
+Report explain_report(const Layered& layered, std::span<const LimitStrength> strengths,
+                      const Surroundings& surroundings);
+Report explain_report(const std::string& file, std::span<const LimitStrength> strengths,
+                      const Surroundings& surroundings);
 Report test_report(const std::string& file, const Surroundings& surroundings);
 Report diff_report(const std::string& before, const std::string& after, const Surroundings& surroundings);
 // Trusts the content that is explained in the text, at the file's real path; refuses what does not load.

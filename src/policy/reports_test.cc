@@ -15,7 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-
 class Reports : public ::testing::Test {
  protected:
   Reports() {
@@ -58,15 +57,20 @@ class Reports : public ::testing::Test {
 
 TEST_F(Reports, ExplainEachDefaultThatApplies) {
   const std::string text = explained("name: nothing\n");
-  for (const char* sentence : {"Any program that is visible may be started", "Memory: half of the machine's, 4096 MiB (default)", "CPUs: all (default)",
-                               "Processes and threads: 4096 (default)", "10 GiB in the run's state (default)", "Nothing outside can be reached (default: no `network`)",
-                               "No file of yours is mounted (default: no `files`)", "No variable of yours is passed (default)",
-                               "No limit (default) on time, requests, connections, names, bytes sent and refusals", "refused without an event"})
+  for (const char* sentence :
+       {"Any program that is visible may be started", "Memory: half of the machine's, 4096 MiB (default)",
+        "CPUs: all (default)", "Processes and threads: 4096 (default)", "10 GiB in the run's state (default)",
+        "Nothing outside can be reached (default: no `network`)", "No file of yours is mounted (default: no `files`)",
+        "No variable of yours is passed (default)",
+        "No limit (default) on time, requests, connections, names, bytes sent and refusals",
+        "refused without an event"})
     EXPECT_THAT(text, HasSubstr(sentence));
 }
 
 TEST_F(Reports, ExplainWallByWall) {
-  const std::vector<LimitStrength> strengths = {{"memory", Strength::polled, "supervisor"}, {"pids", Strength::hard, "user namespace"}, {"cpus", Strength::refused, ""}};
+  const std::vector<LimitStrength> strengths = {{"memory", Strength::polled, "supervisor"},
+                                                {"pids", Strength::hard, "user namespace"},
+                                                {"cpus", Strength::refused, ""}};
   const std::string text = explained(R"(tools: { programs: { allow: [git] } }
 sandbox: { memory: 512MiB, strictness: hard, env: { pass: [{ name: GH_TOKEN, reason: "to push" }] } }
 network:
@@ -79,12 +83,16 @@ files:
   - { host: /out, access: write-only }
   - { host: "**/.env", access: hide }
 limits: { time: 300s }
-)", strengths);
-  for (const char* sentence : {"Only these programs are there: git.", "Memory: 512MiB [polled: supervisor]", "[hard: user namespace]", "[refused: nothing can hold it here]",
-                               "Strictness is hard", "GH_TOKEN is passed (\"to push\")", "*.b.example, port 443: TLS that passes through, or plain HTTP; only from git (a guard",
-                               "c.example, port 80: plain HTTP, whose Host, method and path are judged; only GET; only paths /x/**", "Never gist.b.example, every port.",
-                               "/out can be written only: it looks empty", "**/.env is hidden", "Time: 300s; then the run is killed", "What is broad",
-                               "your home directory", "covers every host of that domain", "is a credential inside the sandbox"})
+)",
+                                     strengths);
+  for (const char* sentence :
+       {"Only these programs are there: git.", "Memory: 512MiB [polled: supervisor]", "[hard: user namespace]",
+        "[refused: nothing can hold it here]", "Strictness is hard", "GH_TOKEN is passed (\"to push\")",
+        "*.b.example, port 443: TLS that passes through, or plain HTTP; only from git (a guard",
+        "c.example, port 80: plain HTTP, whose Host, method and path are judged; only GET; only paths /x/**",
+        "Never gist.b.example, every port.", "/out can be written only: it looks empty", "**/.env is hidden",
+        "Time: 300s; then the run is killed", "What is broad", "your home directory",
+        "covers every host of that domain", "is a credential inside the sandbox"})
     EXPECT_THAT(text, HasSubstr(sentence));
 }
 
@@ -109,7 +117,8 @@ TEST_F(Reports, TellWhatIsNotBuiltFromWhatIsWrong) {
 }
 
 TEST_F(Reports, ShowTestsThatFail) {
-  const Report report = test_report(put("t.yaml", "tests: [{ exec: git, expect: deny }, { connect: \"a.example:1\", expect: deny }]\n"), s_);
+  const Report report = test_report(
+      put("t.yaml", "tests: [{ exec: git, expect: deny }, { connect: \"a.example:1\", expect: deny }]\n"), s_);
   EXPECT_FALSE(report.ok);
   EXPECT_THAT(report.text, HasSubstr("FAILED exec git → deny"));
   EXPECT_THAT(report.text, HasSubstr("1 of 2 tests passed"));
@@ -149,24 +158,40 @@ TEST_P(Differences, AreSaidInBothDirections) {
 INSTANTIATE_TEST_SUITE_P(
     Policies, Differences,
     ::testing::Values(
-        Difference{"new_host", "", NET("{ host: a.example, tls: passthrough }"), true, "a.example port 443 can be reached"},
+        Difference{"new_host", "", NET("{ host: a.example, tls: passthrough }"), true,
+                   "a.example port 443 can be reached"},
         Difference{"host_gone", NET("{ host: a.example, tls: passthrough }"), "", false, "can no longer be reached"},
-        Difference{"wildcard_to_host", NET("{ host: \"*.b.example\", tls: passthrough }"), NET("{ host: a.b.example, tls: passthrough }"), false, "*.b.example"},
-        Difference{"port_added", NET("{ host: a.example, tls: passthrough }"), NET("{ host: a.example, ports: [443, 80], tls: passthrough }"), true, "port 443 and 80"},
-        Difference{"method_limited", NET("{ host: a.example, protocol: http }"), NET("{ host: a.example, protocol: http, methods: [GET] }"), false, "no longer"},
-        Difference{"path_widened", NET("{ host: a.example, protocol: http, paths: [/v1/a] }"), NET("{ host: a.example, protocol: http, paths: [/v1/**] }"), true, "/v1/**"},
-        Difference{"private_inside_everything", NET("{ address: 0.0.0.0/0, tls: passthrough }"), NET("{ address: 0.0.0.0/0, tls: passthrough }, { address: 10.0.0.0/8, tls: passthrough }"), true, "10.0.0.0/8"},
-        Difference{"resolves_into_private", NET("{ host: a.example, tls: passthrough }"), NET("{ host: a.example, tls: passthrough, addresses: [10.0.0.0/8] }"), true, "a.example"},
+        Difference{"wildcard_to_host", NET("{ host: \"*.b.example\", tls: passthrough }"),
+                   NET("{ host: a.b.example, tls: passthrough }"), false, "*.b.example"},
+        Difference{"port_added", NET("{ host: a.example, tls: passthrough }"),
+                   NET("{ host: a.example, ports: [443, 80], tls: passthrough }"), true, "port 443 and 80"},
+        Difference{"method_limited", NET("{ host: a.example, protocol: http }"),
+                   NET("{ host: a.example, protocol: http, methods: [GET] }"), false, "no longer"},
+        Difference{"path_widened", NET("{ host: a.example, protocol: http, paths: [/v1/a] }"),
+                   NET("{ host: a.example, protocol: http, paths: [/v1/**] }"), true, "/v1/**"},
+        Difference{"private_inside_everything", NET("{ address: 0.0.0.0/0, tls: passthrough }"),
+                   NET("{ address: 0.0.0.0/0, tls: passthrough }, { address: 10.0.0.0/8, tls: passthrough }"), true,
+                   "10.0.0.0/8"},
+        Difference{"resolves_into_private", NET("{ host: a.example, tls: passthrough }"),
+                   NET("{ host: a.example, tls: passthrough, addresses: [10.0.0.0/8] }"), true, "a.example"},
         Difference{"deny_gone", "network: { deny: [{ host: a.example }] }\n", "", true, "no longer denied"},
-        Difference{"read_to_write", "files: [{ host: /d, access: read }]\n", "files: [{ host: /d, access: write }]\n", true, "(write) instead of read"},
-        Difference{"write_to_read", "files: [{ host: /d, access: write }]\n", "files: [{ host: /d, access: read }]\n", false, "no longer mounted with access write"},
-        Difference{"below_a_mount", "files: [{ host: /d, access: write }]\n", "files: [{ host: /d/e, access: read }]\n", false, "/d is no longer mounted"},
-        Difference{"inner_read_only_gone", "files: [{ host: /d, access: write }, { host: /d/e, access: read }]\n", "files: [{ host: /d, access: write }]\n", true, "/d/e falls to the entry for /d"},
-        Difference{"hide_gone", "files: [{ host: /d, access: write }, { host: \"**/.env\", access: hide }]\n", "files: [{ host: /d, access: write }]\n", true, "no longer hidden"},
-        Difference{"moved", "files: [{ host: /d, access: read }]\n", "files: [{ host: /d, at: /usr/bin, access: read }]\n", true, "stands at /usr/bin"},
-        Difference{"default_memory_raised", "", "sandbox: { memory: 6GiB }\n", true, "memory: 6GiB instead of 4GiB (default)"},
+        Difference{"read_to_write", "files: [{ host: /d, access: read }]\n", "files: [{ host: /d, access: write }]\n",
+                   true, "(write) instead of read"},
+        Difference{"write_to_read", "files: [{ host: /d, access: write }]\n", "files: [{ host: /d, access: read }]\n",
+                   false, "no longer mounted with access write"},
+        Difference{"below_a_mount", "files: [{ host: /d, access: write }]\n", "files: [{ host: /d/e, access: read }]\n",
+                   false, "/d is no longer mounted"},
+        Difference{"inner_read_only_gone", "files: [{ host: /d, access: write }, { host: /d/e, access: read }]\n",
+                   "files: [{ host: /d, access: write }]\n", true, "/d/e falls to the entry for /d"},
+        Difference{"hide_gone", "files: [{ host: /d, access: write }, { host: \"**/.env\", access: hide }]\n",
+                   "files: [{ host: /d, access: write }]\n", true, "no longer hidden"},
+        Difference{"moved", "files: [{ host: /d, access: read }]\n",
+                   "files: [{ host: /d, at: /usr/bin, access: read }]\n", true, "stands at /usr/bin"},
+        Difference{"default_memory_raised", "", "sandbox: { memory: 6GiB }\n", true,
+                   "memory: 6GiB instead of 4GiB (default)"},
         Difference{"limit_gone", "limits: { time: 1h }\n", "", true, "time: no limit instead of 1h"},
-        Difference{"program_added", "tools: { programs: { allow: [a] } }\n", "tools: { programs: { allow: [a, b] } }\n", true, "program b"},
+        Difference{"program_added", "tools: { programs: { allow: [a] } }\n", "tools: { programs: { allow: [a, b] } }\n",
+                   true, "program b"},
         Difference{"list_gone", "tools: { programs: { allow: [a] } }\n", "", true, "any visible program"},
         Difference{"variable", "", "sandbox: { env: { pass: [TERM] } }\n", true, "TERM is passed"},
         Difference{"strictness", "sandbox: { strictness: hard }\n", "", true, "polled"}),

@@ -57,8 +57,9 @@ bool matches(const std::string& pattern, const std::string& text) {
 }
 
 bool has_type(const json& value, const std::string& type) {
-  return (type == "object" && value.is_object()) || (type == "array" && value.is_array()) || (type == "string" && value.is_string()) ||
-         (type == "integer" && value.is_number_integer()) || (type == "number" && value.is_number()) || (type == "boolean" && value.is_boolean()) ||
+  return (type == "object" && value.is_object()) || (type == "array" && value.is_array()) ||
+         (type == "string" && value.is_string()) || (type == "integer" && value.is_number_integer()) ||
+         (type == "number" && value.is_number()) || (type == "boolean" && value.is_boolean()) ||
          (type == "null" && value.is_null());
 }
 
@@ -67,7 +68,8 @@ bool valid(const json& value, const json& schema) {
   for (const auto& [word, rule] : schema.items()) {
     bool good = true;
     if (word == "type")
-      good = rule.is_array() ? std::any_of(rule.begin(), rule.end(), [&](const json& t) { return has_type(value, t); }) : has_type(value, rule);
+      good = rule.is_array() ? std::any_of(rule.begin(), rule.end(), [&](const json& t) { return has_type(value, t); })
+                             : has_type(value, rule);
     else if (word == "enum")
       good = std::find(rule.begin(), rule.end(), value) != rule.end();
     else if (word == "const")
@@ -83,13 +85,15 @@ bool valid(const json& value, const json& schema) {
     else if (word == "minItems")
       good = !value.is_array() || value.size() >= rule.get<size_t>();
     else if (word == "items")
-      good = !value.is_array() || std::all_of(value.begin(), value.end(), [&](const json& item) { return valid(item, rule); });
+      good = !value.is_array() ||
+             std::all_of(value.begin(), value.end(), [&](const json& item) { return valid(item, rule); });
     else if (word == "anyOf")
       good = std::any_of(rule.begin(), rule.end(), [&](const json& option) { return valid(value, option); });
     else if (word == "oneOf")
       good = std::count_if(rule.begin(), rule.end(), [&](const json& option) { return valid(value, option); }) == 1;
     else if (word == "required")
-      good = !value.is_object() || std::all_of(rule.begin(), rule.end(), [&](const json& key) { return value.contains(key.get<std::string>()); });
+      good = !value.is_object() || std::all_of(rule.begin(), rule.end(),
+                                               [&](const json& key) { return value.contains(key.get<std::string>()); });
     else if (word == "propertyNames" && value.is_object())
       for (const auto& [key, unused] : value.items()) good = good && valid(json(key), rule);
     else if (word == "properties" && value.is_object()) {
@@ -97,9 +101,11 @@ bool valid(const json& value, const json& schema) {
         if (rule.contains(key)) good = good && valid(item, rule[key]);
     } else if (word == "additionalProperties" && value.is_object()) {
       for (const auto& [key, item] : value.items())
-        if (!schema.contains("properties") || !schema["properties"].contains(key)) good = good && (rule.is_boolean() ? rule.get<bool>() : valid(item, rule));
+        if (!schema.contains("properties") || !schema["properties"].contains(key))
+          good = good && (rule.is_boolean() ? rule.get<bool>() : valid(item, rule));
     } else {
-      static const std::set<std::string> kIgnored = {"description", "default", "title", "$schema", "properties", "additionalProperties", "propertyNames"};
+      static const std::set<std::string> kIgnored = {
+          "description", "default", "title", "$schema", "properties", "additionalProperties", "propertyNames"};
       EXPECT_TRUE(kIgnored.contains(word)) << word;
     }
     if (!good) return false;
@@ -112,7 +118,8 @@ void collect(const json& schema, const std::string& path, std::map<std::string, 
     if (schema.contains(combination))
       for (const json& option : schema[combination]) collect(option, path, out);
   if (schema.contains("items")) collect(schema["items"], path + "[]", out);
-  if (schema.contains("additionalProperties") && schema["additionalProperties"].is_object() && schema["additionalProperties"].contains("properties"))
+  if (schema.contains("additionalProperties") && schema["additionalProperties"].is_object() &&
+      schema["additionalProperties"].contains("properties"))
     collect(schema["additionalProperties"], path + ".*", out);
   if (!schema.contains("properties")) return;
   for (const auto& [key, value] : schema["properties"].items()) {
@@ -151,10 +158,12 @@ TEST(Schema, HasTheKeysOfTheLoader) {
 }
 
 TEST(Schema, RefusesWhatTheLoaderRefuses) {
-  for (const char* text : {"{}", R"({"version":2})", R"({"version":1,"nme":"x"})", R"({"version":1,"sandbox":{"memory":"512MB"}})",
-                           R"({"version":1,"limits":{"time":"300"}})", R"({"version":1,"files":[{"host":"/x"}]})",
-                           R"({"version":1,"network":{"allow":[{"host":"a","address":"b"}]}})", R"({"version":1,"network":{"allow":[{"host":"a","ports":[0]}]}})",
-                           R"({"version":1,"tests":[{"read":"/x","write":"/x","expect":"deny"}]})"}) {
+  for (const char* text :
+       {"{}", R"({"version":2})", R"({"version":1,"nme":"x"})", R"({"version":1,"sandbox":{"memory":"512MB"}})",
+        R"({"version":1,"limits":{"time":"300"}})", R"({"version":1,"files":[{"host":"/x"}]})",
+        R"({"version":1,"network":{"allow":[{"host":"a","address":"b"}]}})",
+        R"({"version":1,"network":{"allow":[{"host":"a","ports":[0]}]}})",
+        R"({"version":1,"tests":[{"read":"/x","write":"/x","expect":"deny"}]})"}) {
     EXPECT_FALSE(valid(json::parse(text), schema())) << text;
     EXPECT_FALSE(load_policy(text, "p", surroundings()).errors.empty()) << text;
   }
@@ -171,7 +180,9 @@ TEST(Presets, LoadValidateAndMountNothingButTheDefaultsDirectory) {
     EXPECT_TRUE(layered.policy.sandbox.env.pass.empty()) << preset.name;
     for (const FileRule& rule : layered.policy.files) EXPECT_EQ(rule.host, surroundings().cwd) << preset.name;
     if (preset.commands.empty()) continue;
-    EXPECT_THAT(std::string(preset.yaml), ::testing::ContainsRegex("waits[ \n#]+for[ \n#]+the[ \n#]+secret[ \n#]+broker")) << preset.name;
+    EXPECT_THAT(std::string(preset.yaml),
+                ::testing::ContainsRegex("waits[ \n#]+for[ \n#]+the[ \n#]+secret[ \n#]+broker"))
+        << preset.name;
   }
 }
 
@@ -201,8 +212,10 @@ TEST(Documentation, NamesEveryKey) {
   for (const KeyTable& table : key_tables()) {
     for (const Key& key : table.keys) {
       const std::string name(key.name);
-      const bool named = text.find("`" + name + "`") != std::string::npos || text.find("`" + std::string(table.path) + "." + name) != std::string::npos ||
-                         text.find("`" + name + ".") != std::string::npos || (table.path == "sandbox.env.pass[]" && text.find("{ name, reason }") != std::string::npos) ||
+      const bool named = text.find("`" + name + "`") != std::string::npos ||
+                         text.find("`" + std::string(table.path) + "." + name) != std::string::npos ||
+                         text.find("`" + name + ".") != std::string::npos ||
+                         (table.path == "sandbox.env.pass[]" && text.find("{ name, reason }") != std::string::npos) ||
                          text.find("`" + name + ":") != std::string::npos;
       EXPECT_TRUE(named) << table.path << " " << key.name;
     }

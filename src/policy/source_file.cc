@@ -27,15 +27,17 @@ Result<std::optional<SourceFile>> read_source(const std::string& path, bool foll
   if (!fd) {
     if (errno == ENOENT || errno == ENOTDIR) return std::optional<SourceFile>();
     if (errno == ELOOP)
-      return std::unexpected(Error(ErrorKind::invalid_input, "is a symbolic link").hint("a workspace's policy must be a file of its own"));
+      return std::unexpected(
+          Error(ErrorKind::invalid_input, "is a symbolic link").hint("a workspace's policy must be a file of its own"));
     return fail_errno("open");
   }
   struct stat status;
   if (::fstat(fd.get(), &status) < 0) return fail_errno("stat");
   if (!S_ISREG(status.st_mode)) return fail(ErrorKind::invalid_input, "is not a regular file");
   if (status.st_size > static_cast<off_t>(kFileLimit))
-    return std::unexpected(Error(ErrorKind::invalid_input, fmt::format("is larger than 1 MiB ({} bytes)", status.st_size))
-                               .hint("a policy is a short list that a person can read"));
+    return std::unexpected(
+        Error(ErrorKind::invalid_input, fmt::format("is larger than 1 MiB ({} bytes)", status.st_size))
+            .hint("a policy is a short list that a person can read"));
   SourceFile file;
   STOCKADE_ASSIGN(file.bytes, read_file(fd.get(), kFileLimit));
   STOCKADE_ASSIGN(file.path, real_path(fd.get()));

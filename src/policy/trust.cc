@@ -117,7 +117,8 @@ Result<void> record_written_places(const Surroundings& surroundings, const Polic
   }
   // Places that are gone can't hold a policy.
   if (places.size() > kPlacesLimit / 2)
-    std::erase_if(places, [](const std::string& place) { return ::access(place.c_str(), F_OK) < 0 && errno == ENOENT; });
+    std::erase_if(places,
+                  [](const std::string& place) { return ::access(place.c_str(), F_OK) < 0 && errno == ENOENT; });
   return write_lines(places_file(surroundings.state_dir), places);
 }
 

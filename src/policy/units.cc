@@ -63,7 +63,8 @@ Result<uint64_t> parse_size(std::string_view text) {
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   std::string_view unit;
   const auto value = leading_number(text, unit);
-  if (!value) return std::unexpected(Error(ErrorKind::invalid_input, "not a duration").hint("write it as 300s, 5m or 1h"));
+  if (!value)
+    return std::unexpected(Error(ErrorKind::invalid_input, "not a duration").hint("write it as 300s, 5m or 1h"));
   const auto scale = scaled(*value, unit, kDurations, uint64_t{366} * 24 * 3'600'000);
   if (scale) return std::chrono::milliseconds(*scale);
   if (scale.error().kind() == ErrorKind::limit) return fail(ErrorKind::invalid_input, "longer than a year");

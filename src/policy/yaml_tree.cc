@@ -126,18 +126,23 @@ class TreeBuilder {
   // False: stop reading.
   bool accept(const yaml_event_t& event) {
     switch (event.type) {
-      case YAML_DOCUMENT_START_EVENT: return start_document(event);
+      case YAML_DOCUMENT_START_EVENT:
+        return start_document(event);
       case YAML_ALIAS_EVENT:
-        error(event.start_mark, "an alias (*name)", "anchors and aliases are not part of a policy: write the value out");
+        error(event.start_mark, "an alias (*name)",
+              "anchors and aliases are not part of a policy: write the value out");
         return false;
-      case YAML_SCALAR_EVENT: return scalar(event);
+      case YAML_SCALAR_EVENT:
+        return scalar(event);
       case YAML_SEQUENCE_START_EVENT:
         return open(event, Node::Kind::sequence, event.data.sequence_start.anchor, event.data.sequence_start.tag);
       case YAML_MAPPING_START_EVENT:
         return open(event, Node::Kind::mapping, event.data.mapping_start.anchor, event.data.mapping_start.tag);
       case YAML_SEQUENCE_END_EVENT:
-      case YAML_MAPPING_END_EVENT: return close();
-      default: return true;
+      case YAML_MAPPING_END_EVENT:
+        return close();
+      default:
+        return true;
     }
   }
 
@@ -247,7 +252,8 @@ class TreeBuilder {
 
   void error(const yaml_mark_t& mark, std::string message, std::string hint) {
     errors_.push_back({{file_, static_cast<int>(mark.line) + 1, static_cast<int>(mark.column) + 1},
-                       std::move(message), std::move(hint)});
+                       std::move(message),
+                       std::move(hint)});
   }
   void error(const Node& node, std::string message, std::string hint) {
     errors_.push_back({{file_, node.line, node.column}, std::move(message), std::move(hint)});

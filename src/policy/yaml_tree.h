@@ -1,8 +1,8 @@
 // Bytes to a tree of YAML nodes, safe for bytes that an agent wrote. A scan before the parser refuses what a policy has
-// no use for: more than 1 MiB, invalid UTF-8, control characters, tabs, and characters that make a text read differently
-// than it is (bidirectional controls, zero width). The event parser (libyaml: C, no recursion, never expands) then
-// feeds a tree with bounds on depth and number of nodes; anchors, aliases, tags, directives, merge keys, duplicate keys
-// and a second document are errors. Marks count from 0 there and from 1 here.
+// no use for: more than 1 MiB, invalid UTF-8, control characters, tabs, and characters that make a text read
+// differently than it is (bidirectional controls, zero width). The event parser (libyaml: C, no recursion, never
+// expands) then feeds a tree with bounds on depth and number of nodes; anchors, aliases, tags, directives, merge keys,
+// duplicate keys and a second document are errors. Marks count from 0 there and from 1 here.
 //
 // libyaml instead of yaml-cpp: a fifth of the time (20 against 107 µs for 1 kB, on every start's path), and it throws
 // and recurses nowhere.
