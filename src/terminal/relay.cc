@@ -158,6 +158,7 @@ void Relay::on_message(const ToRelay& message, Message& raw) {
     master_ = std::move(raw.fds[0]);
     terminal_.size().apply(master_.get());
     phase_ = Phase::running;
+    update_keyboard();  // now: the agent may have ended by the next message, and its output still comes raw
     if (stop_wanted_) request_stop(SIGTSTP);
   } else if (std::holds_alternative<Frozen>(message) && phase_ != Phase::waiting) {
     suspend();
