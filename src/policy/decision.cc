@@ -122,14 +122,18 @@ Verdict judge_connect(const Network& network, std::string_view host, uint16_t po
   return verdict;
 }
 
-Verdict judge_connect(const Network& network, const IpAddress& address, uint16_t port) {
-  const std::string subject = Endpoint{address, port}.to_string();
-  for (size_t i = 0; i < network.deny.size(); ++i) {
-    const NetworkRule& rule = network.deny[i];
+const NetworkRule* denied_address(const Network& network, const IpAddress& address, uint16_t port) {
+  for (const NetworkRule& rule : network.deny)
     if (rule.address && denies_connections(rule) && rule.address->contains(address) &&
         port_matches(rule.ports, port, true))
-      return denied_by(rule, i, subject);
-  }
+      return &rule;
+  return nullptr;
+}
+
+Verdict judge_connect(const Network& network, const IpAddress& address, uint16_t port) {
+  const std::string subject = Endpoint{address, port}.to_string();
+  if (const NetworkRule* rule = denied_address(network, address, port))
+    return denied_by(*rule, static_cast<size_t>(rule - network.deny.data()), subject);
   const NetworkRule* too_broad = nullptr;
   const int best = deciding_rule(network, [&](const NetworkRule& rule) {
     if (!rule.address || !rule.address->contains(address) || !port_matches(rule.ports, port, false)) return false;

@@ -30,6 +30,8 @@ bool path_matches(std::string_view glob, std::string_view path);     // "/v1/**"
 Verdict judge_connect(const Network& network, std::string_view canonical_host, uint16_t port);
 // The same for a connection to an address that no name is bound to.
 Verdict judge_connect(const Network& network, const IpAddress& address, uint16_t port);
+// The rule of network.deny that forbids this address, also where an allowed name led to it; null: none.
+const NetworkRule* denied_address(const Network& network, const IpAddress& address, uint16_t port);
 // May this request pass, given that `rule` (an index into network.allow) admitted its connection? Every allow rule
 // for the host and port is considered: the request passes if one of them admits method and path and no deny rule
 // matches. `path` is the normalised path without the query.

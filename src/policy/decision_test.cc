@@ -134,6 +134,17 @@ TEST(Connect, OpensForbiddenRangesOnlyWhereARuleNamesThem) {
               HasSubstr("private network"));
 }
 
+TEST(Connect, FindsTheDenyRuleOfAnAddressThatANameLedTo) {
+  const Policy policy = load(
+      "network: { allow: [{ address: 0.0.0.0/0, tls: passthrough }], deny: [{ address: 93.184.0.0/16, ports: [443] }] "
+      "}\n");
+  EXPECT_EQ(denied_address(policy.network, *IpAddress::parse("93.184.1.1"), 443), &policy.network.deny[0]);
+  EXPECT_EQ(denied_address(policy.network, *IpAddress::parse("93.184.1.1"), 80), nullptr);
+  const Verdict verdict = judge_connect(policy.network, *IpAddress::parse("93.184.1.1"), 443);
+  EXPECT_TRUE(verdict.by_deny_rule);
+  EXPECT_EQ(verdict.rule, 0);
+}
+
 TEST(Request, PassesWhenOneRuleAdmitsMethodAndPath) {
   const Policy policy = load(R"(network:
   allow:

@@ -369,7 +369,7 @@ TEST_F(Layers, RunThePolicysTestsOnTheEffectivePolicy) {
               HasSubstr("expected deny"));
 }
 
-// Every start pays for this. Generous for slow machines; `policy_speed` in the bench has the figure.
+// Every start pays for this. The bound is generous for busy machines; STOCKADE_PRINT_SPEED=1 prints the figures.
 TEST_F(Layers, AreReadAndTestedInWellUnderAMillisecond) {
   Request request;
   request.policy_file = put("policies/p.yaml",
