@@ -130,6 +130,7 @@ struct SessionOptions {
 class Session {
  public:
   explicit Session(SessionOptions options) : options_(std::move(options)) {
+    (void)::prctl(PR_SET_CHILD_SUBREAPER, 1);
     outer_ = make_pty();
     const winsize size{30, 100, 0, 0};
     (void)::ioctl(outer_.master.get(), TIOCSWINSZ, &size);
@@ -143,6 +144,14 @@ class Session {
     commands_.read.reset();
     events_.write.reset();
     (void)set_nonblocking(outer_.master.get());
+  }
+
+  // The terminal goes away; everything on it must end, whatever the test left running.
+  ~Session() {
+    shell_ = Pid();
+    hang_up();
+    while (::waitpid(-1, nullptr, 0) > 0) {
+    }
   }
 
   void type(std::string_view text) { EXPECT_TRUE(write_all(outer_.master.get(), text)); }
