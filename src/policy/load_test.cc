@@ -70,6 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"nul", v1(std::string("name: a\0b\n", 10)), "p.yaml:2:8", "NUL"},
         Refused{"escaped_nul", v1("name: \"a\\0b\"\n"), "p.yaml:2:7", "NUL"},
         Refused{"escaped_escape", v1("name: \"a\\eb\"\n"), "p.yaml:2:7", "control character"},
+        Refused{"escaped_bidi_control", v1("name: \"a\\u202Eb\"\n"), "p.yaml:2:7", "bidirectional"},
+        Refused{"escaped_next_line", v1("name: \"a\\Nb\"\n"), "p.yaml:2:7", "control character"},
         Refused{"bidi_control", v1("name: a\xe2\x80\xae b\n"), "p.yaml:2:8", "bidirectional"},
         Refused{"zero_width", v1("name: a\xe2\x80\x8b\n"), "p.yaml:2:8", "invisible"},
         Refused{"deep_nesting", v1("name: " + std::string(40, '[') + std::string(40, ']') + "\n"),

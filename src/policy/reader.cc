@@ -52,13 +52,6 @@ std::optional<std::string> Reader::text(const Node& node, std::string_view what)
     error(node, fmt::format("`{}` is empty", what));
     return std::nullopt;
   }
-  // Escapes in a quoted scalar bring control characters back; they would reach terminals and argument lists.
-  const bool control = std::any_of(node.text.begin(), node.text.end(),
-                                   [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f; });
-  if (control) {
-    error(node, fmt::format("`{}` holds a control character", what));
-    return std::nullopt;
-  }
   return node.text;
 }
 

@@ -183,10 +183,15 @@ class TreeBuilder {
     Node node;
     node.plain = value.style == YAML_PLAIN_SCALAR_STYLE;
     node.text.assign(reinterpret_cast<const char*>(value.value), value.length);
-    // An escape ("\0") brings back what the scan refused.
-    if (node.text.find('\0') != std::string::npos) {
-      error(event.start_mark, "a NUL byte", "remove the \\0");
-      return false;
+    // Escapes ("\0", "\N", "\u202E") bring back what the scan refused; a tab and a line break may be meant.
+    for (size_t at = 0; at < node.text.size();) {
+      const CodePoint c = decode_utf8(std::string_view(node.text).substr(at));
+      const char* what = c.length == 0 ? "a byte that is no text" : refused_character(c.value);
+      if (what != nullptr && c.value != '\t' && c.value != '\n') {
+        error(event.start_mark, fmt::format("{} (U+{:04X}), written as an escape", what, c.value), "remove it");
+        return false;
+      }
+      at += std::max<size_t>(c.length, 1);
     }
     place(node, event.start_mark);
     add(std::move(node));
