@@ -15,6 +15,7 @@ namespace stockade::sandbox {
 namespace {
 
 constexpr uint64_t kCpuPeriod = 100'000;  // microseconds
+constexpr uint64_t kWorkerRoom = 64;      // processes and threads of ours in a charged group
 constexpr int kRemoveTries = 200;         // a millisecond apart
 constexpr int kFreezeWait = 1000;         // milliseconds
 
@@ -97,22 +98,30 @@ Result<RunCgroup> RunCgroup::create(const CgroupRequest& request, const CgroupPl
 Result<void> RunCgroup::make_v2(const CgroupRequest& request, const CgroupPlaces& places, const std::string& name) {
   const auto parent = find_v2_parent(places);
   if (!parent) return {};
-  STOCKADE_ASSIGN(v2_, make_group(parent->directory, name));
+  if (request.workers && parent->memory) {
+    // Processes in siblings, the limits above: no controller is handed down, so the inner group may stay without.
+    STOCKADE_ASSIGN(v2_all_, make_group(parent->directory, name));
+    STOCKADE_ASSIGN(v2_workers_, make_group(parent->directory + "/" + name, "workers"));
+    STOCKADE_ASSIGN(v2_, make_group(parent->directory + "/" + name, "agent"));
+  } else {
+    STOCKADE_ASSIGN(v2_, make_group(parent->directory, name));
+  }
+  const Fd& limited = v2_all_.directory ? v2_all_.directory : v2_.directory;
   can_kill_ = ::faccessat(v2_.directory.get(), "cgroup.kill", W_OK, 0) == 0;      // 5.14
   can_freeze_ = ::faccessat(v2_.directory.get(), "cgroup.freeze", W_OK, 0) == 0;  // 5.2
   if (request.memory && parent->memory) {
-    STOCKADE_TRY(write_file(v2_.directory, "memory.max", std::to_string(*request.memory)));
+    STOCKADE_TRY(write_file(limited, "memory.max", std::to_string(*request.memory)));
     // Absent where the kernel has no swap accounting.
-    if (auto swap = write_file(v2_.directory, "memory.swap.max", "0"); !swap && swap.error().error_number() != ENOENT) return swap;
-    STOCKADE_TRY(write_file(v2_.directory, "memory.oom.group", "1"));
+    if (auto swap = write_file(limited, "memory.swap.max", "0"); !swap && swap.error().error_number() != ENOENT) return swap;
+    STOCKADE_TRY(write_file(limited, "memory.oom.group", "1"));
     v2_memory_ = true;
   }
   if (request.cpus && parent->cpus) {
-    STOCKADE_TRY(write_file(v2_.directory, "cpu.max", fmt::format("{} {}", *request.cpus * kCpuPeriod / 1000, kCpuPeriod)));
+    STOCKADE_TRY(write_file(limited, "cpu.max", fmt::format("{} {}", *request.cpus * kCpuPeriod / 1000, kCpuPeriod)));
     v2_cpus_ = true;
   }
   if (request.pids && parent->pids) {
-    STOCKADE_TRY(write_file(v2_.directory, "pids.max", std::to_string(*request.pids + 1)));  // init
+    STOCKADE_TRY(write_file(limited, "pids.max", std::to_string(*request.pids + 1 + (request.workers ? kWorkerRoom : 0))));
     v2_pids_ = true;
   }
   return {};
@@ -143,9 +152,10 @@ RunCgroup& RunCgroup::operator=(RunCgroup&& other) noexcept {
   if (this != &other) {
     (void)remove();
     v2_ = std::move(other.v2_);
+    v2_workers_ = std::move(other.v2_workers_);
+    v2_all_ = std::move(other.v2_all_);
     memory_ = std::move(other.memory_);
     cpu_ = std::move(other.cpu_);
-    pids_ = std::move(other.pids_);
     freezer_ = std::move(other.freezer_);
     v2_memory_ = other.v2_memory_;
     v2_cpus_ = other.v2_cpus_;
@@ -161,7 +171,7 @@ RunCgroup::~RunCgroup() { (void)remove(); }
 // v1's `tasks`, not cgroup.procs: only a thread that names itself (0) there skips the lock that waits for RCU.
 Result<std::vector<Fd>> RunCgroup::entrances() const {
   std::vector<Fd> out;
-  for (const Group* group : {&memory_, &cpu_, &pids_, &freezer_}) {
+  for (const Group* group : {&memory_, &cpu_, &freezer_}) {
     if (!group->directory) continue;
     STOCKADE_ASSIGN(Fd tasks, open_at(group->directory.get(), "tasks", O_WRONLY));
     out.push_back(std::move(tasks));
@@ -174,12 +184,18 @@ Result<void> enter_cgroup(int entrance) {
   return {};
 }
 
-Result<void> RunCgroup::attach(pid_t pid) {
+Result<void> RunCgroup::charge(pid_t pid) {
   const std::string text = std::to_string(pid);
-  for (const Group* group : {&memory_, &cpu_, &pids_, &freezer_}) {
+  for (const Group* group : {&v2_workers_, &memory_, &cpu_}) {
     if (group->directory) STOCKADE_TRY(write_file(group->directory, "cgroup.procs", text));
   }
   return {};
+}
+
+Result<void> RunCgroup::do_without_leaf() {
+  if (v2_memory_ || v2_cpus_ || v2_pids_) return fail(ErrorKind::unavailable, "the run's cgroup can't be entered");
+  can_kill_ = can_freeze_ = false;
+  return remove_group(v2_);
 }
 
 Result<void> RunCgroup::kill() {
@@ -219,20 +235,20 @@ Result<void> RunCgroup::thaw() {
 }
 
 std::optional<uint64_t> RunCgroup::memory_used() const {
-  if (v2_memory_) return number_of(read_small(v2_.directory, "memory.current"), "");
+  if (v2_memory_) return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.current"), "");
   if (memory_.directory) return number_of(read_small(memory_.directory, "memory.usage_in_bytes"), "");
   return std::nullopt;
 }
 
 uint64_t RunCgroup::out_of_memory_kills() const {
-  if (v2_memory_) return number_of(read_small(v2_.directory, "memory.events"), "oom_kill");
+  if (v2_memory_) return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.events"), "oom_kill");
   if (memory_.directory) return number_of(read_small(memory_.directory, "memory.oom_control"), "oom_kill");
   return 0;
 }
 
 Result<void> RunCgroup::remove() {
   Result<void> outcome;
-  for (Group* group : {&v2_, &memory_, &cpu_, &pids_, &freezer_}) {
+  for (Group* group : {&v2_, &v2_workers_, &v2_all_, &memory_, &cpu_, &freezer_}) {
     if (auto done = remove_group(*group); !done && outcome) outcome = std::move(done);
   }
   return outcome;
@@ -256,6 +272,7 @@ Result<int> remove_leftover_cgroups(const std::string& run_id, const CgroupPlace
     (void)write_file(*directory, "freezer.state", "THAWED");
     bool removed = false;
     for (int i = 0; i < kRemoveTries && !removed; ++i) {
+      for (const char* inner : {"agent", "workers"}) (void)::unlinkat(directory->get(), inner, AT_REMOVEDIR);
       removed = ::rmdir(path.c_str()) == 0 || errno == ENOENT;
       if (!removed) wait_a_millisecond();
     }

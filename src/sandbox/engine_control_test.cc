@@ -223,6 +223,29 @@ TEST_P(EngineControl, EndsWhatExceedsItsMemory) {
   }));
 }
 
+TEST_P(EngineControl, KeepsAPolledCpuLimit) {
+  EXPECT_TRUE(as_user(GetParam(), [] {
+    SandboxPlan plan = shell_plan("");
+    plan.limits.cpus = Limit{250, Strength::polled, "supervisor"};
+    plan.command = {"python3", "-c", "import os,time\nos.write(1,b'up')\nend=time.monotonic()+1.5\nwhile time.monotonic()<end: pass\nos.write(1,b'%f'%time.process_time())"};
+    Running run(plan);
+    if (!run.sandbox) return false;
+    while (true) {
+      if (run.sandbox->exceeded_limit()) return false;
+      pollfd fd{run.sandbox->status_fd(), POLLIN, 0};
+      ::poll(&fd, 1, 2);
+      const auto status = run.sandbox->poll_status();
+      if (status && status->kind == EventKind::exited) break;
+      if (status) return false;  // our own stops are nothing that the agent did
+    }
+    char text[32] = {};
+    (void)!::read(run.output.get(), text, sizeof(text) - 1);
+    const double used = std::atof(text);
+    std::fprintf(stderr, "a quarter of a CPU for 1.5 s: %.3f s\n", used);
+    return used > 0.15 && used < 0.6;
+  }));
+}
+
 TEST_P(EngineControl, CleansUpAfterALaunchThatFails) {
   SandboxPlan plan = shell_plan("true");
   plan.workdir = "/no/such/place";

@@ -1,11 +1,15 @@
 // The engine in the kernel: each test runs real programs in real sandboxes, as root and as an ordinary user.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+
+#include <fstream>
 
 #include "base/ip_address.h"
 #include "sandbox/engine_fixture.h"
@@ -270,6 +274,60 @@ TEST_P(Engine, RefusesHostSocketsInAReadOnlyTree) {
   const Outcome outcome = run(plan);
   EXPECT_RUNS(outcome, 0);
   EXPECT_EQ(outcome.output, "ConnectionRefusedError\n");
+}
+
+// Mounts a tmpfs inside a tree, in a mount namespace of the test's own, and runs `body` there.
+bool with_submount(const std::string& place, uid_t uid, const std::function<bool()>& body) {
+  return testing::as_user(::geteuid(), [&] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
+    if (::mount("tmpfs", place.c_str(), "tmpfs", 0, "mode=0755") != 0) return false;
+    std::ofstream(place + "/secret") << "SECRET";
+    std::ofstream(place + "/open") << "open";
+    for (const char* name : {"", "/secret", "/open"}) (void)!::chown((place + name).c_str(), uid, uid);
+    return body();
+  });
+}
+
+TEST_P(Engine, HidesNamesInAFilesystemMountedBelowAReadOnlyTree) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to mount";
+  TempTree tree(GetParam());
+  const std::string inner = tree.directory("a/inner");
+  SandboxPlan plan = shell_plan("ls /t/a/inner; cat /t/a/inner/secret 2>/dev/null; cat /t/a/inner/open; (echo x > /t/a/inner/x) 2>/dev/null || echo ro");
+  plan.mounts.push_back({.kind = MountKind::overlay_read, .source = tree.path(), .target = "/t", .persons_tree = true, .hidden = {"a/inner/secret"}});
+  const uid_t uid = GetParam();
+  EXPECT_TRUE(with_submount(inner, uid, [&] {
+    const Outcome outcome = run_plan(plan, uid);
+    // An ordinary user can't take the tree apart: there the name stays, behind a mask.
+    const std::string wanted = uid == 0 ? "open\nopenro\n" : "open\nsecret\nopenro\n";
+    if (outcome.output != wanted) std::fprintf(stderr, "%s%s", outcome.error.c_str(), outcome.output.c_str());
+    return outcome.output == wanted;
+  }));
+}
+
+TEST_P(Engine, AsksAboutSocketsWhereAnOverlayCantStack) {
+  if (::geteuid() != 0 || GetParam() == 0) GTEST_SKIP() << "only an ordinary user's mounts are locked";
+  TempTree tree(GetParam());
+  const std::string inner = tree.directory("inner");
+  SandboxPlan plan = shell_plan("true");
+  plan.mounts.push_back({.kind = MountKind::overlay_read, .source = tree.path(), .target = "/t", .persons_tree = true});
+  EXPECT_TRUE(with_submount(inner, GetParam(), [&] {
+    return testing::as_user(GetParam(), [&] {
+      auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-stack-{}", ::getpid())});
+      return sandbox && sandbox->handles().notify;
+    });
+  }));
+}
+
+TEST_P(Engine, DoesWithoutAUserNamespaceOfItsOwnForAMaskedProcOrRefuses) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to mask /proc";
+  const uid_t uid = GetParam();
+  EXPECT_TRUE(testing::as_user(::geteuid(), [&] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
+    if (::mount("/proc/sys", "/proc/sys", nullptr, MS_BIND, nullptr) != 0) return false;
+    const Outcome outcome = run_plan(shell_plan("exit 7"), uid);
+    if (uid == 0) return outcome.code == 7;
+    return !outcome.launched && outcome.error.find("stockade doctor") != std::string::npos;
+  }));
 }
 
 TEST_P(Engine, MasksAndProtectsPathsInAWritableTree) {

@@ -8,6 +8,7 @@
 
 #include "base/wire.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/cpu_throttle.h"
 #include "sandbox/init.h"
 #include "sandbox/kill.h"
 #include "sandbox/launch.h"
@@ -20,6 +21,7 @@ namespace {
 
 // A source on a dead network filesystem must not hold the start forever.
 constexpr int kLaunchPatience = 30'000;  // milliseconds
+constexpr double kCpuInterval = 0.005;   // seconds between two measurements of a polled CPU limit
 
 #ifndef PIDFD_SIGNAL_PROCESS_GROUP
 constexpr unsigned kSignalProcessGroup = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP, 6.9
@@ -37,6 +39,12 @@ std::optional<uint64_t> cgroup_limit(const std::optional<Limit>& limit) {
   return limit && limit->strength == Strength::hard ? std::optional(limit->value) : std::nullopt;
 }
 
+double seconds_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
 }  // namespace
 
 class NativeSandbox::Impl {
@@ -51,8 +59,8 @@ class NativeSandbox::Impl {
   Result<void> release();
   std::optional<Status> poll_status();
   Result<void> signal_agent(int number);
-  Result<void> freeze() { return freeze_everything(cgroup_, control_.get(), proc_.get()); }
-  Result<void> thaw() { return thaw_everything(cgroup_, control_.get()); }
+  Result<void> freeze();
+  Result<void> thaw();
   Result<void> kill();
   Result<uint32_t> process_count() const { return init_ ? count_processes(proc_.get()) : Result<uint32_t>(0); }
   std::optional<std::string> exceeded_limit();
@@ -70,6 +78,9 @@ class NativeSandbox::Impl {
   Result<void> take_ready(LaunchMessage& message);
   Result<void> tell_agent(Order order);
   Error launch_died();
+  Result<void> stand_still(bool still);
+  bool is_our_own_stop(Report report);
+  void throttle();
   std::optional<std::string> over_memory();
   std::optional<std::string> over_disk();
 
@@ -86,11 +97,57 @@ class NativeSandbox::Impl {
   bool reported_end_ = false;
   uint64_t reported_kills_ = 0;
   timespec disk_measured_{};
+  std::optional<CpuThrottle> throttle_;
+  double cpu_measured_ = 0;
+  bool paused_ = false;     // by freeze()
+  bool throttled_ = false;  // by the CPU limit
+  bool still_ = false;      // what was done about the two
+  bool awaits_continue_ = false;
 };
+
+Result<void> NativeSandbox::Impl::stand_still(bool still) {
+  if (still == still_) return {};
+  STOCKADE_TRY(still ? freeze_everything(cgroup_, control_.get(), proc_.get()) : thaw_everything(cgroup_, control_.get()));
+  still_ = still;
+  awaits_continue_ = !still;
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::freeze() {
+  paused_ = true;
+  return stand_still(true);
+}
+
+Result<void> NativeSandbox::Impl::thaw() {
+  paused_ = false;
+  return stand_still(throttled_);
+}
+
+void NativeSandbox::Impl::throttle() {
+  const auto& limit = plan_.limits.cpus;
+  if (!limit || limit->strength != Strength::polled || !init_ || paused_) return;
+  const double now = seconds_now();
+  if (now - cpu_measured_ < kCpuInterval) return;
+  cpu_measured_ = now;
+  if (!throttle_) throttle_ = CpuThrottle(limit->value, ::sysconf(_SC_CLK_TCK));
+  const auto ticks = cpu_ticks(proc_.get());
+  if (!ticks) return;
+  throttled_ = throttle_->must_stop(*ticks, now);
+  (void)stand_still(throttled_);
+}
+
+// Where we stop everything by signal, init sees the agent stop and go on: nothing that the agent did.
+bool NativeSandbox::Impl::is_our_own_stop(Report report) {
+  if (cgroup_.can_freeze()) return false;
+  if (report == Report::stopped) return still_;
+  if (report == Report::continued) return std::exchange(awaits_continue_, false);
+  return false;
+}
 
 Result<void> NativeSandbox::Impl::make_cgroup() {
   const Limits& limits = plan_.limits;
-  const CgroupRequest request{options_.run_id, cgroup_limit(limits.memory), cgroup_limit(limits.cpus), cgroup_limit(limits.pids)};
+  const CgroupRequest request{options_.run_id, cgroup_limit(limits.memory), cgroup_limit(limits.cpus), cgroup_limit(limits.pids),
+                              !options_.worker_pids.empty()};
   STOCKADE_ASSIGN(cgroup_, RunCgroup::create(request, find_own_cgroups()));
   // A limit that the plan calls hard, and that no cgroup here holds, is not run.
   if (request.memory && !cgroup_.has_memory())
@@ -122,9 +179,11 @@ Result<void> NativeSandbox::Impl::start(const Launch& launch) {
   channels.stdio = options_.stdio;
   for (const Fd& entrance : entrances) channels.entrances.push_back(entrance.get());
   channels.keep_kill = launch.identity.mode == Mode::root && !cgroup_.can_freeze();
-  STOCKADE_ASSIGN(auto pid, clone_init({.mode = launch.identity.mode, .cgroup = cgroup_.leaf()}));
-  if (!pid) run_init(launch, channels);
-  init_ = std::move(*pid);
+  auto pid = clone_init({.mode = launch.identity.mode, .cgroup = cgroup_.leaf()});
+  if (!pid && cgroup_.leaf() >= 0 && cgroup_.do_without_leaf()) pid = clone_init({.mode = launch.identity.mode});
+  if (!pid) return std::unexpected(std::move(pid).error());
+  if (!*pid) run_init(launch, channels);
+  init_ = std::move(**pid);
   control_ = std::move(control[0]);
   agent_ = std::move(agent[0]);
   return {};
@@ -202,7 +261,7 @@ Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
   }
   agent_pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, handles_.agent, 0)));
   if (!agent_pidfd_) return fail_errno("hold on to the agent's process");
-  for (const pid_t worker : options_.worker_pids) STOCKADE_TRY(cgroup_.attach(worker));
+  for (const pid_t worker : options_.worker_pids) STOCKADE_TRY(cgroup_.charge(worker));
   has_network_ = true;
   return {};
 }
@@ -249,6 +308,7 @@ std::optional<NativeSandbox::Status> NativeSandbox::Impl::poll_status() {
     reported_end_ = true;
     return Status{EventKind::init_died, {}};
   }
+  if (is_our_own_stop(tag_of(*message))) return poll_status();
   WireReader reader(body_of(*message));
   switch (tag_of(*message)) {
     case Report::stopped:
@@ -303,6 +363,7 @@ std::optional<std::string> NativeSandbox::Impl::over_disk() {
 }
 
 std::optional<std::string> NativeSandbox::Impl::exceeded_limit() {
+  throttle();
   if (auto over = over_memory()) return over;
   if (auto over = over_disk()) return over;
   return std::nullopt;

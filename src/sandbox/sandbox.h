@@ -28,7 +28,9 @@ class NativeSandbox {
   struct Options {
     std::string run_id;                 // names the cgroup
     int stdio[3] = {0, 1, 2};           // given to the agent when there is no terminal
-    std::vector<pid_t> worker_pids;     // inspector, dialer, …: charged to the run's cgroup, not killed with it
+    // Charged to the run's cgroup, not killed with it; they must have ended before the sandbox is destroyed. Moving a
+    // process into a v1 cgroup takes 12 ms (a grace period of RCU), so give them limits of their own where that matters.
+    std::vector<pid_t> worker_pids;
   };
   static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);
   NativeSandbox(NativeSandbox&&) noexcept;
@@ -53,7 +55,8 @@ class NativeSandbox {
   Result<void> kill();
   Result<uint32_t> process_count() const;
 
-  // Measures what the plan's polled limits need; names the first that is exceeded.
+  // Measures what the plan's polled limits need; names the first that is exceeded. To be called every few milliseconds
+  // while the plan has a polled limit: a polled CPU limit is kept by freezing and thawing in here.
   std::optional<std::string> exceeded_limit();
   // The kernel's own verdict about a hard limit (out of memory), if it ended the agent.
   std::optional<std::string> kernel_limit_event();
