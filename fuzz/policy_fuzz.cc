@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);
   const LoadOutcome outcome = load_policy(bytes, "p", here);
   (void)render(outcome.errors);
-  require(outcome.errors.size() <= 2 * kDiagnosticLimit);
+  require(outcome.errors.size() <= kDiagnosticLimit + 1);
   if (!outcome.errors.empty()) return 0;
   const Policy& policy = outcome.policy;
   check_promises(policy);

@@ -243,6 +243,9 @@ TEST(Loader, KeepsTheNumberOfReportedErrorsBounded) {
   std::string text = "version: 1\n";
   for (int i = 0; i < 5000; ++i) text += "x" + std::to_string(i) + ": 1\n";
   EXPECT_EQ(load(text).errors.size(), kDiagnosticLimit + 1);
+  text = "version: 1\n";
+  for (int i = 0; i < 5000; ++i) text += "name: 1\n";
+  EXPECT_EQ(load(text).errors.size(), kDiagnosticLimit + 1);
 }
 
 TEST(Loader, ReadsTheContractsExampleWithoutWhatIsLater) {

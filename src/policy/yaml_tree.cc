@@ -256,12 +256,15 @@ class TreeBuilder {
   }
 
   void error(const yaml_mark_t& mark, std::string message, std::string hint) {
-    errors_.push_back({{file_, static_cast<int>(mark.line) + 1, static_cast<int>(mark.column) + 1},
-                       std::move(message),
-                       std::move(hint)});
+    report(static_cast<int>(mark.line) + 1, static_cast<int>(mark.column) + 1, std::move(message), std::move(hint));
   }
   void error(const Node& node, std::string message, std::string hint) {
-    errors_.push_back({{file_, node.line, node.column}, std::move(message), std::move(hint)});
+    report(node.line, node.column, std::move(message), std::move(hint));
+  }
+  // One mapping can hold thousands of mistakes.
+  void report(int line, int column, std::string message, std::string hint) {
+    if (errors_.size() >= kDiagnosticLimit) return;
+    errors_.push_back({{file_, line, column}, std::move(message), std::move(hint)});
   }
 
   EventStream events_;
