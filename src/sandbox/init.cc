@@ -45,7 +45,7 @@ void hide_arguments() {
 
 Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
   std::vector<int> keep = launch.idmaps.descriptors();
-  keep.insert(keep.end(), {channels.control, channels.agent, channels.built_read, channels.built_write});
+  keep.insert(keep.end(), {channels.control, channels.agent, channels.built_read, channels.built_write, launch.sysctls.get()});
   keep.insert(keep.end(), channels.stdio, channels.stdio + 3);
   keep.insert(keep.end(), channels.entrances.begin(), channels.entrances.end());
   close_all_except(keep.data(), keep.size());

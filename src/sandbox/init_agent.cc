@@ -38,7 +38,7 @@ class AgentProcess {
  private:
   Result<void> become_ready() {
     for (const int entrance : channels_.entrances) STOCKADE_TRY(enter_cgroup(entrance));
-    std::vector<int> keep = {channels_.agent, channels_.built_read};
+    std::vector<int> keep = {channels_.agent, channels_.built_read, launch_.sysctls.get()};
     keep.insert(keep.end(), channels_.stdio, channels_.stdio + 3);
     close_all_except(keep.data(), keep.size());
     STOCKADE_TRY(make_network());
@@ -80,12 +80,24 @@ class AgentProcess {
     return {};
   }
 
+  // A second layer behind seccomp: this user namespace can have no child. By the host's /proc/sys, as ours is read-only;
+  // where that one is, too (a container's), seccomp stands alone.
+  void forbid_user_namespaces() {
+    const Fd limit(::openat(launch_.sysctls.get(), "user/max_user_namespaces", O_WRONLY | O_CLOEXEC));
+    if (limit) (void)!::write(limit.get(), "0", 1);
+    ::close(launch_.sysctls.get());
+  }
+
   Result<void> take_ids() {
-    if (launch_.identity.mode == Mode::user) return {};
+    if (launch_.identity.mode == Mode::user) {
+      forbid_user_namespaces();
+      return {};
+    }
     // Only now: while the new root lies over the old one, the kernel takes us for chrooted and makes no namespace.
     if (::unshare(CLONE_NEWUSER) < 0) return std::unexpected(Error::from_errno("make a user namespace").hint("run 'stockade doctor'"));
     STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::user_namespace).bytes()));
     STOCKADE_TRY(await(Order::mapped));
+    forbid_user_namespaces();
     STOCKADE_TRY(keep_capabilities_across_ids());
     if (::setresgid(plan_.gid, plan_.gid, plan_.gid) < 0 || ::setresuid(plan_.uid, plan_.uid, plan_.uid) < 0)
       return fail_errno("become uid {}, gid {}", plan_.uid, plan_.gid);

@@ -217,6 +217,7 @@ Result<Launch> prepare_launch(const SandboxPlan& plan) {
   launch.outer_uid = ::geteuid();
   launch.outer_gid = ::getegid();
   STOCKADE_ASSIGN(launch.identity, choose_identity(plan));
+  launch.sysctls = Fd(::open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
   size_private_filesystem(launch);
   STOCKADE_TRY(prepare_sources(launch));
   STOCKADE_TRY(prepare_exec(launch));

@@ -39,6 +39,8 @@ struct Launch {
   std::string tmpfs_size;  // options of the private tmpfs
   std::string tmpfs_inodes;
 
+  Fd sysctls;                  // /proc/sys of the host; what it shows depends on who asks
+
   std::vector<std::string> programs;  // argv[0] as given, or every place of PATH where it may be
   std::vector<char*> argv;
   std::vector<char*> environment;
