@@ -370,7 +370,46 @@ TEST_P(Engine, KeepsScratchOnDiskWhenItIsTooLargeForMemoryAndRemovesIt) {
   plan.limits.disk = Limit{1ULL << 40, Strength::polled, "supervisor"};
   const Outcome outcome = run(plan);
   EXPECT_EQ(outcome.output, "1777 1000\n700 1000\n0\n") << outcome.error;
-  EXPECT_NE(::rmdir(state.c_str()), -1) << "scratch directories were left in the run's state";
+  EXPECT_EQ(::rmdir(state.c_str()), 0) << "scratch directories were left in the run's state";
+}
+
+TEST_P(Engine, RemovesADeepClosedScratchTree) {
+  TempTree tree(GetParam());
+  const std::string state = tree.directory("state");
+  SandboxPlan plan = shell_plan("");
+  plan.staging_root = state;
+  plan.limits.disk = Limit{1ULL << 40, Strength::polled, "supervisor"};
+  plan.command = {"python3", "-c",
+                  "import os\nos.mkdir('.stockade-removing-0')\nfor i in range(3000):\n  os.mkdir('d'); os.symlink('/etc','l'); os.chdir('d')\n"
+                  "for i in range(2): os.chdir('..'); os.chmod('d',0)\nos.chmod('/tmp',0)\nprint('deep')"};
+  const Outcome outcome = run(plan);
+  EXPECT_EQ(outcome.output, "deep\n") << outcome.error;
+  EXPECT_EQ(::rmdir(state.c_str()), 0) << "scratch directories were left in the run's state";
+}
+
+TEST_P(Engine, NoticesADiskLimitThatNobodyElseHolds) {
+  TempTree tree(GetParam());
+  const std::string state = tree.directory("state");
+  for (const bool by_count : {false, true}) {
+    SandboxPlan plan = shell_plan("");
+    plan.staging_root = state;
+    plan.limits.disk = Limit{32U << 20, Strength::polled, "supervisor"};
+    plan.limits.inodes = Limit{100, Strength::polled, "supervisor"};
+    plan.command = {"python3", "-c",
+                    by_count ? "import time\nfor i in range(300): open('/tmp/%d'%i,'w')\ntime.sleep(60)"
+                             : "import time\nf=open('/tmp/f','wb',0)\nfor i in range(64): f.write(bytes(1<<20))\ntime.sleep(60)"};
+    EXPECT_TRUE(testing::as_user(GetParam(), [&] {
+      auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-disk-{}", ::getpid())});
+      if (!sandbox || !sandbox->release()) return false;
+      for (int i = 0; i < 4000; ++i) {
+        if (sandbox->exceeded_limit() == "disk") return true;
+        pollfd fd{sandbox->status_fd(), POLLIN, 0};
+        ::poll(&fd, 1, 5);
+      }
+      return false;
+    }));
+  }
+  EXPECT_EQ(::rmdir(state.c_str()), 0);
 }
 
 TEST_P(Engine, HoldsTheDiskLimitByBytesAndInodes) {

@@ -226,40 +226,81 @@ Result<Launch> prepare_launch(const SandboxPlan& plan) {
 
 namespace {
 
-// Removes what is in `directory` (owned here), depth first.
-Result<void> empty_directory(Fd directory, int depth) {
-  // Deeper than any path that the kernel resolves in one go; the agent can build deeper ones step by step.
-  constexpr int kDepthLimit = 4096;
-  if (depth > kDepthLimit) return fail(ErrorKind::limit, "a scratch directory is nested too deeply to remove");
-  DIR* stream = ::fdopendir(directory.get());
-  if (!stream) return fail_errno("read a scratch directory");
-  const int fd = directory.release();
-  Result<void> outcome;
-  while (const dirent* entry = ::readdir(stream)) {
-    const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    if (::unlinkat(fd, name.c_str(), 0) == 0) continue;
-    auto child = open_at(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!child && errno == EACCES && ::fchmodat(fd, name.c_str(), 0700, 0) == 0)
-      child = open_at(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (child) {
-      (void)::fchmod(child->get(), 0700);
-      outcome = empty_directory(std::move(*child), depth + 1);
-    }
-    if (::unlinkat(fd, name.c_str(), AT_REMOVEDIR) < 0 && errno != ENOENT && outcome) outcome = fail_errno("remove {}", name);
-    if (!outcome) break;
+// Makes the names of a directory go away, at any depth with two descriptors: a directory in it that is not empty is
+// moved up to `top` under a new name, where a later round finds it.
+class TreeRemover {
+ public:
+  explicit TreeRemover(int top) : top_(top) {}
+
+  Result<void> run() {
+    do {
+      moved_ = false;
+      STOCKADE_TRY(for_each(top_, [&](const char* name) { return remove_child(name); }));
+    } while (moved_);
+    return {};
   }
-  ::closedir(stream);
-  return outcome;
-}
+
+  // The agent may have closed it to its owner. Not a link: it was no file to unlink.
+  static Result<Fd> open_directory(int parent, const char* name) {
+    auto child = open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (child || child.error().error_number() != EACCES) return child;
+    if (::fchmodat(parent, name, 0700, 0) < 0) return fail_errno("open a scratch directory");
+    return open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  }
+
+ private:
+  template <typename Visit>
+  Result<void> for_each(int directory, const Visit& visit) {
+    STOCKADE_ASSIGN(Fd copy, open_at(directory, ".", O_RDONLY | O_DIRECTORY));
+    DIR* stream = ::fdopendir(copy.get());
+    if (!stream) return fail_errno("read a scratch directory");
+    copy.release();
+    Result<void> outcome;
+    while (const dirent* entry = ::readdir(stream)) {
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") outcome = visit(entry->d_name);
+      if (!outcome) break;
+    }
+    ::closedir(stream);
+    return outcome;
+  }
+
+  static bool goes(int directory, const char* name) {
+    return ::unlinkat(directory, name, 0) == 0 || ::unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
+  }
+
+  Result<void> remove_child(const char* name) {
+    if (goes(top_, name)) return {};
+    STOCKADE_ASSIGN(const Fd child, open_directory(top_, name));
+    if (::fchmod(child.get(), 0700) < 0) return fail_errno("open a scratch directory");
+    STOCKADE_TRY(for_each(child.get(), [&](const char* inner) { return goes(child.get(), inner) ? Result<void>{} : move_up(child.get(), inner); }));
+    if (::unlinkat(top_, name, AT_REMOVEDIR) < 0) return fail_errno("remove a scratch directory");
+    return {};
+  }
+
+  Result<void> move_up(int from, const char* name) {
+    STOCKADE_ASSIGN(const Fd child, open_directory(from, name));
+    if (::fchmod(child.get(), 0700) < 0) return fail_errno("open a scratch directory");
+    // The agent may have taken such a name itself.
+    while (::renameat2(from, name, top_, fmt::format(".stockade-removing-{}", serial_++).c_str(), RENAME_NOREPLACE) < 0) {
+      if (errno != EEXIST) return fail_errno("move a scratch directory");
+    }
+    moved_ = true;
+    return {};
+  }
+
+  const int top_;
+  uint64_t serial_ = 0;
+  bool moved_ = false;
+};
 
 }  // namespace
 
 Result<void> remove_tree(const std::string& path) {
   if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
-  STOCKADE_ASSIGN(Fd directory, open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  (void)::fchmod(directory.get(), 0700);
-  STOCKADE_TRY(empty_directory(std::move(directory), 0));
+  STOCKADE_ASSIGN(const Fd directory, TreeRemover::open_directory(AT_FDCWD, path.c_str()));
+  if (::fchmod(directory.get(), 0700) < 0) return fail_errno("remove {}", path);
+  STOCKADE_TRY(TreeRemover(directory.get()).run());
   if (::rmdir(path.c_str()) < 0) return fail_errno("remove {}", path);
   return {};
 }

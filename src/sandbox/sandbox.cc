@@ -9,6 +9,7 @@
 #include "base/wire.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/cpu_throttle.h"
+#include "sandbox/disk_meter.h"
 #include "sandbox/init.h"
 #include "sandbox/kill.h"
 #include "sandbox/launch.h"
@@ -96,7 +97,7 @@ class NativeSandbox::Impl {
   bool has_network_ = false, has_root_ = false, is_ready_ = false;
   bool reported_end_ = false;
   uint64_t reported_kills_ = 0;
-  timespec disk_measured_{};
+  std::unique_ptr<DiskMeter> disk_;
   std::optional<CpuThrottle> throttle_;
   double cpu_measured_ = 0;
   bool paused_ = false;     // by freeze()
@@ -350,15 +351,13 @@ std::optional<std::string> NativeSandbox::Impl::over_memory() {
 }
 
 std::optional<std::string> NativeSandbox::Impl::over_disk() {
-  const auto& limit = plan_.limits.disk;
-  if (!limit || limit->strength != Strength::polled || plan_.staging_root.empty()) return std::nullopt;
-  // Walking a tree costs: twice a second is enough against a disk.
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  const int64_t passed = (now.tv_sec - disk_measured_.tv_sec) * 1000 + (now.tv_nsec - disk_measured_.tv_nsec) / 1'000'000;
-  if (passed < 500) return std::nullopt;
-  disk_measured_ = now;
-  if (tree_size(plan_.staging_root, limit->value) > limit->value) return "disk";
+  const auto polled = [](const std::optional<Limit>& limit) {
+    return limit && limit->strength == Strength::polled ? limit->value : UINT64_MAX;
+  };
+  if (plan_.staging_root.empty() || !init_) return std::nullopt;
+  if (polled(plan_.limits.disk) == UINT64_MAX && polled(plan_.limits.inodes) == UINT64_MAX) return std::nullopt;
+  if (!disk_) disk_ = std::make_unique<DiskMeter>(plan_.staging_root, DiskMeter::Limits{polled(plan_.limits.disk), polled(plan_.limits.inodes)});
+  if (disk_->measure(proc_.get())) return "disk";
   return std::nullopt;
 }
 

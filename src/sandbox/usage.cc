@@ -4,7 +4,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cctype>
 #include <functional>
 
@@ -87,34 +86,6 @@ Result<uint64_t> filesystem_used(int directory) {
   struct statvfs info {};
   if (::fstatvfs(directory, &info) < 0) return fail_errno("measure the private filesystem");
   return static_cast<uint64_t>(info.f_blocks - info.f_bfree) * info.f_frsize;
-}
-
-uint64_t tree_size(const std::string& path, uint64_t enough) {
-  uint64_t sum = 0;
-  uint64_t seen = 0;
-  auto top = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!top) return 0;
-  std::vector<Fd> pending;
-  pending.push_back(std::move(*top));
-  while (!pending.empty()) {
-    Fd directory = std::move(pending.back());
-    pending.pop_back();
-    DIR* stream = ::fdopendir(directory.get());
-    if (!stream) continue;
-    const int fd = directory.release();
-    while (const dirent* entry = ::readdir(stream)) {
-      const std::string_view name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      if (sum > enough || ++seen > kTreeEntries) break;
-      struct stat info {};
-      if (::fstatat(fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0) continue;
-      sum += static_cast<uint64_t>(info.st_blocks) * 512 / std::max<nlink_t>(S_ISDIR(info.st_mode) ? 1 : info.st_nlink, 1);
-      if (!S_ISDIR(info.st_mode)) continue;
-      if (auto child = open_at(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)) pending.push_back(std::move(*child));
-    }
-    ::closedir(stream);
-  }
-  return sum;
 }
 
 }  // namespace stockade::sandbox

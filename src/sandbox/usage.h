@@ -20,8 +20,5 @@ Result<uint64_t> cpu_ticks(int proc);
 Result<bool> all_stopped(int proc);
 // Bytes used on the filesystem of `directory`.
 Result<uint64_t> filesystem_used(int directory);
-// Bytes (allocated) in a tree, links not followed; gives up with the sum so far beyond `enough` or kTreeEntries names.
-uint64_t tree_size(const std::string& path, uint64_t enough);
-inline constexpr uint64_t kTreeEntries = 200'000;
 
 }  // namespace stockade::sandbox
