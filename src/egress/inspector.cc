@@ -25,14 +25,18 @@ loop::Task<void> accept_loop(Inspector& inspector, loop::AsyncFd listener, int k
   inspector.add_listener();
   for (unsigned turn = 1;; ++turn) {
     if (turn % 64 == 0) co_await inspector.loop().yield();
-    Fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    // The peer's address comes from accept: of a connection that was reset meanwhile nothing else tells it any more.
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+    Fd client(::accept4(listener.get(), reinterpret_cast<sockaddr*>(&address), &size, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (client) {
+      const Endpoint peer = Endpoint::from_sockaddr(address).value_or(Endpoint{});
       if (kind == kDnsOverTcp)
         inspector.loop().spawn(serve_dns_stream(inspector, std::move(client)));
       else if (kind == kExplicitProxy)
-        inspector.loop().spawn(serve_proxy_connection(inspector, std::move(client)));
+        inspector.loop().spawn(serve_proxy_connection(inspector, std::move(client), peer));
       else
-        inspector.loop().spawn(serve_connection(inspector, std::move(client)));
+        inspector.loop().spawn(serve_connection(inspector, std::move(client), peer));
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;

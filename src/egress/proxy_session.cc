@@ -149,9 +149,9 @@ loop::Task<void> serve_socks(Inspector& inspector, Connection connection, InBuff
 
 }  // namespace
 
-loop::Task<void> serve_proxy_connection(Inspector& inspector, Fd client) {
+loop::Task<void> serve_proxy_connection(Inspector& inspector, Fd client, Endpoint peer) {
   const bool room = inspector.has_room();
-  auto connection = describe_connection(inspector, std::move(client));
+  auto connection = describe_connection(inspector, std::move(client), peer);
   if (!connection) co_return;
   InBuffer in(inspector);
   if (!room) {

@@ -165,47 +165,50 @@ std::optional<Notice> judge_destination(const policy::Network& network, Destinat
   return notice;
 }
 
-std::optional<Connection> describe_connection(Inspector& inspector, Fd client) {
-  sockaddr_storage own{}, peer{};
-  socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
-  if (::getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &own_size) < 0 ||
-      ::getpeername(client.get(), reinterpret_cast<sockaddr*>(&peer), &peer_size) < 0)
-    return std::nullopt;
+std::optional<Connection> describe_connection(Inspector& inspector, Fd client, Endpoint peer) {
+  sockaddr_storage own{};
+  socklen_t own_size = sizeof(own);
+  if (::getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &own_size) < 0) return std::nullopt;
   const auto original = Endpoint::from_sockaddr(own);
-  const auto other = Endpoint::from_sockaddr(peer);
-  if (!original || !other) return std::nullopt;
+  if (!original) return std::nullopt;
   const int on = 1;
   ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   ::setsockopt(client.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   auto async = loop::AsyncFd::adopt(inspector.loop(), std::move(client));
   if (!async) return std::nullopt;
-  return Connection{std::move(*async), *other, *original, Inspector::SessionSlot(inspector)};
+  return Connection{std::move(*async), peer, *original, Inspector::SessionSlot(inspector)};
 }
 
-loop::Task<void> serve_connection(Inspector& inspector, Fd client) {
+loop::Task<void> serve_connection(Inspector& inspector, Fd client, Endpoint peer) {
   const bool room = inspector.has_room();
-  auto connection = describe_connection(inspector, std::move(client));
+  auto connection = describe_connection(inspector, std::move(client), peer);
   if (!connection) co_return;
   Destination to;
   to.address = connection->original.address;
   to.port = connection->original.port;
   std::optional<Notice> refusal;
+  bool explain = false;
   if (const auto name = inspector.names().name_of(to.address)) to.host = *name;
-  if (!room)
+  if (!room) {
     refusal = make_notice(to, "too many connections at once");
-  else if (is_loopback(to.address))
+  } else if (is_loopback(to.address)) {
     refusal = make_notice(to, "a direct connection to Stockade's own listener");
-  else if (to.host.empty() && NameTable::is_synthetic(to.address))
+  } else if (to.host.empty() && NameTable::is_synthetic(to.address)) {
     refusal = make_notice(to, "no name is bound to this address", "look the name up first");
-  else
+  } else {
     refusal = judge_destination(inspector.network(), to);
+    explain = true;
+  }
   InBuffer in(inspector);
-  if (refusal) {
-    co_await inspector.notices().written(*refusal);
-    co_await explain_refusal(inspector, std::move(*connection), std::move(*refusal), std::move(in));
+  if (!refusal) {
+    co_await serve_admitted(inspector, std::move(*connection), std::move(to), std::move(in), std::nullopt);
     co_return;
   }
-  co_await serve_admitted(inspector, std::move(*connection), std::move(to), std::move(in), std::nullopt);
+  co_await inspector.notices().written(*refusal);
+  if (explain)
+    co_await explain_refusal(inspector, std::move(*connection), std::move(*refusal), std::move(in));
+  else
+    reset_on_close(connection->client.get());
 }
 
 loop::Task<void> serve_admitted(Inspector& inspector, Connection connection, Destination to, InBuffer in,

@@ -54,6 +54,8 @@ int bound_socket(const std::string& endpoint, int type) {
   const int fd = ::socket(at->address.is_v4() ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
   const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  // A local route alone makes an IPv6 address no address to bind to.
+  if (at->address.is_v6()) ::setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
   sockaddr_storage address;
   const socklen_t size = at->to_sockaddr(address);
   if (::bind(fd, reinterpret_cast<sockaddr*>(&address), size) < 0) die(endpoint.c_str());
@@ -185,6 +187,10 @@ int run_script(Script& script) {
     if (status) {
       EXPECT_EQ(status->code, 0) << (status->signalled ? "signal" : "exit status");
     }
+  }
+  if (script.check_total) {
+    const auto refused = static_cast<uint64_t>(count_events(authority.events, "connect", event::Decision::deny)) + authority.repeated;
+    EXPECT_EQ(refused, static_cast<uint64_t>(shared_counters->agent_connects));
   }
   if (script.check) script.check(authority.events, *shared_counters);
   if (testing::Test::HasFailure()) {
@@ -331,8 +337,9 @@ std::string receive_all(int socket, size_t limit) {
   return all;
 }
 
-bool was_reset(int socket) {
+bool was_reset(int socket, std::string_view first) {
   char byte;
+  if (!first.empty() && ::send(socket, first.data(), first.size(), MSG_NOSIGNAL) < 0) return errno == ECONNRESET;
   return ::recv(socket, &byte, 1, 0) < 0 && errno == ECONNRESET;
 }
 

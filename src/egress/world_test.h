@@ -37,6 +37,7 @@ struct Script {
   std::function<AdmissionVerdict(const FlowRequest&)> admit = [](const FlowRequest&) { return AdmissionVerdict{}; };
   std::function<void(const std::vector<event::Event>&, const Counters&)> check;  // EXPECTs run in the child
   EgressLink::Options options = {};
+  bool check_total = false;     // as many refusals as the agent counted connects
   bool expect_failure = false;  // a worker is expected to break its protocol
   uid_t uid = 0;
   int proxy_port = 0;  // instead of the redirect: an explicit proxy on 127.0.0.1
@@ -53,7 +54,8 @@ std::vector<std::string> look_up(const std::string& name, bool v6 = false, bool 
 int connect_to_name(const std::string& name, int port, bool v6 = false);
 bool send_all(int socket, std::string_view bytes);
 std::string receive_all(int socket, size_t limit = 1 << 20);  // to the end, a reset, or the limit
-bool was_reset(int socket);                                   // the next read is ECONNRESET
+// The connection is reset, be it at the sending of `first` or at the next read.
+bool was_reset(int socket, std::string_view first = {});
 std::string client_hello(const std::string& sni, bool ech = false);  // empty: no SNI
 
 Counters& counters();
