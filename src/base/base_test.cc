@@ -1,12 +1,12 @@
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <csignal>
 
 #include "base/ip_address.h"
 #include "base/message_socket.h"
 #include "base/pid.h"
 #include "base/wire.h"
-
-#include <csignal>
-#include <sys/socket.h>
 
 namespace stockade {
 namespace {

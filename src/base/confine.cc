@@ -110,9 +110,10 @@ Result<void> set_limits(const Confinement& confinement) {
 Result<void> deny_files(const Confinement& confinement) {
   const int abi = landlock::kernel_abi();
   if (abi < 0)
-    return std::unexpected(Error::from_errno("use Landlock", -abi)
-                               .kind(ErrorKind::unavailable)
-                               .hint("a kernel with CONFIG_SECURITY_LANDLOCK=y and landlock in its lsm= list is needed"));
+    return std::unexpected(
+        Error::from_errno("use Landlock", -abi)
+            .kind(ErrorKind::unavailable)
+            .hint("a kernel with CONFIG_SECURITY_LANDLOCK=y and landlock in its lsm= list is needed"));
   landlock::RulesetAttribute attribute;
   attribute.handled_fs = landlock::all_fs_rights(abi);
   if (confinement.connect_ports) attribute.handled_net = landlock::all_net_rights(abi);
@@ -184,8 +185,8 @@ Result<void> confine(const Confinement& confinement) {
   STOCKADE_TRY(forbid_new_privileges());
   if (confinement.landlock) STOCKADE_TRY(deny_files(confinement));
   if (const int loaded = load_seccomp_filter(confinement.filter, 0); loaded < 0)
-    return std::unexpected(Error::from_errno("load the seccomp filter", -loaded)
-                               .hint("a kernel with CONFIG_SECCOMP_FILTER=y is needed"));
+    return std::unexpected(
+        Error::from_errno("load the seccomp filter", -loaded).hint("a kernel with CONFIG_SECCOMP_FILTER=y is needed"));
   return {};
 }
 

@@ -114,7 +114,8 @@ TEST(ConfineWorker, LimitsMemory) {
 #endif
   EXPECT_EQ(in_child([] {
               return confined(inspector(), [] {
-                void* memory = ::mmap(nullptr, size_t{1} << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                void* memory =
+                    ::mmap(nullptr, size_t{1} << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
                 return memory == MAP_FAILED ? errno : 0;
               });
             }),
@@ -174,7 +175,8 @@ TEST(ConfineWorker, LetsAnObserverReadTheProcessesItJudges) {
                 int copy = 0;
                 const iovec here{&copy, sizeof(copy)};
                 const iovec there{&word, sizeof(word)};
-                if (::process_vm_readv(observed->get(), &here, 1, &there, 1, 0) != sizeof(copy) || copy != 4711) return 1;
+                if (::process_vm_readv(observed->get(), &here, 1, &there, 1, 0) != sizeof(copy) || copy != 4711)
+                  return 1;
                 if (::syscall(SYS_pidfd_getfd, observed->pidfd(), 0, 0) < 0) return 2;
                 return error_of(::socket(AF_INET, SOCK_STREAM, 0)) == EPERM ? 0 : 3;
               });
@@ -192,7 +194,8 @@ TEST(ConfineWorker, RefusesAnEmptyFilterAndAParentThatIsGone) {
 
 TEST(DropCapabilities, KeepsExactlyWhatItIsTold) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  EXPECT_EQ(in_child([] { return drop_capabilities(1 << CAP_NET_BIND_SERVICE, BoundingSet::must_be_empty) ? 0 : 1; }), 0);
+  EXPECT_EQ(in_child([] { return drop_capabilities(1 << CAP_NET_BIND_SERVICE, BoundingSet::must_be_empty) ? 0 : 1; }),
+            0);
   EXPECT_EQ(in_child([] {
               if (!drop_capabilities(0, BoundingSet::must_be_empty)) return 1;
               return drop_capabilities(1 << CAP_NET_BIND_SERVICE, BoundingSet::if_possible) ? 2 : 0;

@@ -164,10 +164,10 @@ bool decode_evidence(Cursor& cursor, Evidence& evidence) {
 bool decode_body(Cursor& cursor, Event& event) {
   std::string time, wall, decision;
   if (!cursor.accept("{\"seq\":") || !cursor.number(event.seq) || !cursor.accept(",\"time\":\"") ||
-      !cursor.text(time) || !parse_time(time, event.time) || !cursor.accept(",\"run\":\"") ||
-      !cursor.text(event.run) || !cursor.accept(",\"wall\":\"") || !cursor.text(wall) ||
-      !cursor.accept(",\"kind\":\"") || !cursor.text(event.kind) || !cursor.accept(",\"subject\":\"") ||
-      !cursor.text(event.subject) || !cursor.accept(",\"decision\":\"") || !cursor.text(decision))
+      !cursor.text(time) || !parse_time(time, event.time) || !cursor.accept(",\"run\":\"") || !cursor.text(event.run) ||
+      !cursor.accept(",\"wall\":\"") || !cursor.text(wall) || !cursor.accept(",\"kind\":\"") ||
+      !cursor.text(event.kind) || !cursor.accept(",\"subject\":\"") || !cursor.text(event.subject) ||
+      !cursor.accept(",\"decision\":\"") || !cursor.text(decision))
     return false;
   const auto known_wall = parse_wall(wall);
   const auto known_decision = parse_decision(decision);

@@ -15,7 +15,7 @@ namespace stockade::event {
 namespace {
 
 constexpr const char* kName = "folds";
-constexpr size_t kShown = 120;  // bytes of the subject in a folded record
+constexpr size_t kShown = 120;                          // bytes of the subject in a folded record
 constexpr uint64_t kMagic = 0x31'44'4c'4f'46'4b'54'53;  // "STKFOLD1"
 
 struct Header {
@@ -153,10 +153,14 @@ FoldTable::Place FoldTable::count(const Event& event, WallTime now) {
 void FoldTable::claim(const Place& place, const Event& first) {
   FoldSlot& slot = slots_[place.slot];
   // Only what its folded record will say: hundreds of these stay in memory.
-  entries_[key_of(first, place.scope)] = {
-      .slot = place.slot,
-      .first = {.seq = first.seq, .wall = first.wall, .kind = first.kind, .subject = first.subject.substr(0, kShown),
-                .decision = first.decision, .rule = first.rule, .where = first.where}};
+  entries_[key_of(first, place.scope)] = {.slot = place.slot,
+                                          .first = {.seq = first.seq,
+                                                    .wall = first.wall,
+                                                    .kind = first.kind,
+                                                    .subject = first.subject.substr(0, kShown),
+                                                    .decision = first.decision,
+                                                    .rule = first.rule,
+                                                    .where = first.where}};
   if (place.scope == FoldScope::equal) free_exact_.pop_back();
   if (place.scope == FoldScope::same_rule) free_classes_.pop_back();
   if (place.scope == FoldScope::any) catch_all_used_ = true;

@@ -36,8 +36,8 @@ Result<Head> UserHead::lock_and_read() {
   STOCKADE_TRY(lock_file(file_.get(), LOCK_EX, kName));
   std::array<char, kLine + 1> buffer;
   const ssize_t count = ::pread(file_.get(), buffer.data(), buffer.size(), 0);
-  auto head = count < 0 ? Result<Head>(fail_errno("read {}", kName))
-                        : parse({buffer.data(), static_cast<size_t>(count)});
+  auto head =
+      count < 0 ? Result<Head>(fail_errno("read {}", kName)) : parse({buffer.data(), static_cast<size_t>(count)});
   if (!head) unlock();
   return head;
 }

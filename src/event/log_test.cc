@@ -68,14 +68,14 @@ TEST(AuditLog, KeepsEveryFilePrivateAndLeavesOnlyTheLog) {
   }
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(state.user())) {
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(::lstat(entry.path().c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 077, 0u) << entry.path();
     names.push_back(entry.path().filename());
   }
   std::sort(names.begin(), names.end());
   EXPECT_EQ(names, (std::vector<std::string>{"audit-head", "audit-key.pem", "audit-key.pub", "events.jsonl", "r1"}));
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(state.log("r1").c_str(), &info), 0);
   EXPECT_LE(info.st_blocks * 512, 16384) << "the reserve was not given back";
 }
@@ -120,7 +120,7 @@ TEST(AuditLog, GivesBackALargeReserve) {
   FakeClock clock;
   auto log = AuditLog::start(state.options("r1", clock)).value();
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(log.record(refusal(fmt::format("evil.example:{}", i))));
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(state.log("r1").c_str(), &info), 0);
   EXPECT_GT(info.st_blocks * 512, info.st_size + 100 * 1024) << "room for a hundred folded records";
   ASSERT_TRUE(log.finish("agent"));
@@ -241,13 +241,15 @@ TEST(AuditLog, RefusesAKeyThatOthersCouldHaveReadOrReplaced) {
   };
   EXPECT_EQ(start_after([](const std::string&) {}), "started");
   EXPECT_EQ(start_after([](const std::string& user) { std::filesystem::remove(user + "/audit-key.pub"); }), "started");
-  EXPECT_NE(start_after([](const std::string& user) { ::chmod((user + "/audit-key.pem").c_str(), 0644); })
-                .find("open to others"),
+  EXPECT_NE(start_after([](const std::string& user) {
+              ::chmod((user + "/audit-key.pem").c_str(), 0644);
+            }).find("open to others"),
             std::string::npos);
   EXPECT_NE(start_after([](const std::string& user) { ::chmod(user.c_str(), 0755); }).find("open to others"),
             std::string::npos);
-  EXPECT_NE(start_after([](const std::string& user) { TempState::write(user + "/audit-key.pem", "x"); })
-                .find("not a key that Stockade wrote"),
+  EXPECT_NE(start_after([](const std::string& user) {
+              TempState::write(user + "/audit-key.pem", "x");
+            }).find("not a key that Stockade wrote"),
             std::string::npos);
   EXPECT_NE(start_after([](const std::string& user) {
               std::filesystem::rename(user + "/audit-key.pem", user + "/elsewhere");

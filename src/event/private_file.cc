@@ -7,14 +7,13 @@ namespace stockade::event {
 namespace {
 
 Result<void> check_owner(int fd, const std::string& path, mode_t type) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) < 0) return fail_errno("look at {}", path);
   if ((info.st_mode & S_IFMT) != type)
     return fail(ErrorKind::denied, "{} is not a {}", path, type == S_IFDIR ? "directory" : "regular file");
   if (info.st_uid != ::geteuid())
-    return std::unexpected(
-        Error(ErrorKind::denied, fmt::format("{} belongs to uid {}, not to you", path, info.st_uid))
-            .hint("remove it, or point XDG_STATE_HOME to a directory of your own"));
+    return std::unexpected(Error(ErrorKind::denied, fmt::format("{} belongs to uid {}, not to you", path, info.st_uid))
+                               .hint("remove it, or point XDG_STATE_HOME to a directory of your own"));
   if ((info.st_mode & 077) != 0)
     return std::unexpected(
         Error(ErrorKind::denied, fmt::format("{} is open to others (mode {:04o})", path, info.st_mode & 07777))

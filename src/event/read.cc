@@ -62,9 +62,9 @@ struct Tally {
     uint64_t count = 0;
     bool others = false;
   };
-  std::unordered_map<uint64_t, Folded> folded;    // by the first record's seq
-  uint64_t last = 0;                              // the refusal that happened last, by its first record
-  WallTime last_time{};                           // of its record
+  std::unordered_map<uint64_t, Folded> folded;  // by the first record's seq
+  uint64_t last = 0;                            // the refusal that happened last, by its first record
+  WallTime last_time{};                         // of its record
   std::optional<Event> wanted;
 };
 
@@ -135,10 +135,9 @@ std::string event_line(const Event& event, Colour colour) {
     what = kind ? *kind : "";
     note += fmt::format(", {} more like {}", event.count, *of);
   }
-  std::string line =
-      fmt::format("{}  {:<7}  {}  {} {}", time, to_string(event.wall),
-                  coloured(fmt::format("{:<6}", to_string(event.decision)), event.decision, colour),
-                  display_text(what), display_text(event.subject));
+  std::string line = fmt::format("{}  {:<7}  {}  {} {}", time, to_string(event.wall),
+                                 coloured(fmt::format("{:<6}", to_string(event.decision)), event.decision, colour),
+                                 display_text(what), display_text(event.subject));
   if (!event.reason.empty()) line += fmt::format("  {}", display_text(event.reason));
   return line + fmt::format(" ({})", note);
 }
@@ -154,9 +153,8 @@ Result<std::optional<Refusal>> find_refusal(const std::string& run_directory, st
   if (seq) {
     if (!seen.wanted) return fail(ErrorKind::invalid_input, "the log has no event {}", *seq);
     if (!is_refusal(*seen.wanted))
-      return fail(ErrorKind::invalid_input, "event {} is no refusal: {} {}, {}", *seq,
-                  display_text(seen.wanted->kind), display_text(seen.wanted->subject),
-                  to_string(seen.wanted->decision));
+      return fail(ErrorKind::invalid_input, "event {} is no refusal: {} {}, {}", *seq, display_text(seen.wanted->kind),
+                  display_text(seen.wanted->subject), to_string(seen.wanted->decision));
     wanted = folded_of(*seen.wanted).value_or(*seq);
   } else {
     for (const auto& slot : *slots) {
@@ -181,9 +179,8 @@ Result<std::optional<Refusal>> find_refusal(const std::string& run_directory, st
 }
 
 std::string Refusal::to_text(Colour colour) const {
-  std::string out =
-      fmt::format("{} {} {}\n", coloured(to_string(event.decision), event.decision, colour), display_text(event.kind),
-                  display_text(event.subject));
+  std::string out = fmt::format("{} {} {}\n", coloured(to_string(event.decision), event.decision, colour),
+                                display_text(event.kind), display_text(event.subject));
   add_field(out, "reason", event.reason);
   add_field(out, "wall", to_string(event.wall));
   add_field(out, "rule", event.rule);

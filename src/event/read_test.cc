@@ -48,7 +48,9 @@ TEST_F(ReadLog, FiltersByWallDecisionKindAndSubject) {
 TEST_F(ReadLog, ShowsNoByteThatATerminalWouldObey) {
   Event event = refusal("\x1b]0;owned\x07\u202egpj.exe");
   event.reason = "line\r\nforged line";
-  event.evidence = {{"\x1b[2J", "\x9b" "31m"}};
+  event.evidence = {{"\x1b[2J",
+                     "\x9b"
+                     "31m"}};
   ASSERT_TRUE(log_->record(event));
   for (const auto& text : {lines({.refusals_only = true})[0], why().value()->to_text(Colour::none)})
     for (const char c : text) EXPECT_TRUE((c >= 0x20 && c < 0x7f) || c == '\n') << text;

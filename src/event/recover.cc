@@ -42,9 +42,8 @@ Result<void> write_missing_start(ChainWriter& writer, const SigningKey& key, con
   Event start;
   start.kind = kind::kStart;
   start.subject = options.run;
-  start.evidence = {{"format", "1"},
-                    {"key", to_hex(key.public_key().data(), key.public_key().size())},
-                    {"written_by", "recovery"}};
+  start.evidence = {
+      {"format", "1"}, {"key", to_hex(key.public_key().data(), key.public_key().size())}, {"written_by", "recovery"}};
   return writer.append(start, options.clock->wall(), ChainWriter::Use::closing);
 }
 
@@ -73,8 +72,8 @@ Result<void> repair_head(UserHead& head, const Event& closing) {
   STOCKADE_ASSIGN(const Head known, head.lock_and_read());
   const std::string* after = closing.find_evidence("after");
   const std::string* hash = closing.find_evidence("after_hash");
-  const bool behind = known.run == (after ? *after : "") &&
-                      (!hash || *hash == to_hex(known.hash.data(), known.hash.size()));
+  const bool behind =
+      known.run == (after ? *after : "") && (!hash || *hash == to_hex(known.hash.data(), known.hash.size()));
   auto written = behind ? head.write({closing.run, closing.hash}) : Result<void>();
   head.unlock();
   return written;
@@ -128,9 +127,9 @@ Result<Recovery> recover_log(const RecoverOptions& options) {
     STOCKADE_ASSIGN(const std::string problem,
                     write_folds(writer, found, *slots, options.clock->wall(), recovery.folded));
     if (fold_problem.empty()) fold_problem = problem;
-    STOCKADE_TRY(write_closing_record(
-        writer, head, *key, unclean_end(found, options, fold_problem, found.chain.events() + recovery.folded),
-        options.clock->wall()));
+    STOCKADE_TRY(write_closing_record(writer, head, *key,
+                                      unclean_end(found, options, fold_problem, found.chain.events() + recovery.folded),
+                                      options.clock->wall()));
     recovery.seq = writer.next_seq() - 1;
     writer.release_reserve();
   }

@@ -121,7 +121,8 @@ int write_until_killed(const AuditLog::Options& options, uint32_t seed, Progress
   std::mt19937 random(seed);
   while (true) {
     const uint32_t choice = random() % 100;
-    const Event event = choice < 5 ? allowed("api.example:443") : refusal(fmt::format("evil.example:{}", random() % 12));
+    const Event event =
+        choice < 5 ? allowed("api.example:443") : refusal(fmt::format("evil.example:{}", random() % 12));
     progress.begun.fetch_add(1);
     if (!log->record(event)) return 2;
     progress.acknowledged.fetch_add(1);

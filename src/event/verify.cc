@@ -51,8 +51,8 @@ void judge_end(const ChainChecker& chain, bool writer, bool torn, Verification& 
   if (closing.kind == kind::kEnd && (!events || *events != fmt::format("{}", chain.events()))) {
     result.integrity = Integrity::broken;
     result.bad_line = chain.records();
-    result.problem = fmt::format("the end speaks of {} events, the records of {}", events ? *events : "no",
-                                 chain.events());
+    result.problem =
+        fmt::format("the end speaks of {} events, the records of {}", events ? *events : "no", chain.events());
   } else if (result.integrity == Integrity::recovered) {
     result.problem = "the run's supervisor died; records after the last signature were closed as found";
   }
@@ -134,13 +134,13 @@ Result<std::vector<std::string>> list_runs(int user) {
 }  // namespace
 
 std::string_view to_string(Integrity integrity) {
-  constexpr std::string_view kNames[] = {"clean",     "recovered", "open",  "unclean",
-                                         "truncated", "other_key", "broken"};
+  constexpr std::string_view kNames[] = {"clean", "recovered", "open", "unclean", "truncated", "other_key", "broken"};
   return kNames[static_cast<size_t>(integrity)];
 }
 
 std::string Verification::to_text() const {
-  std::string text = fmt::format("{}: {}: {} records, {} events", display_text(run), to_string(integrity), records, events);
+  std::string text =
+      fmt::format("{}: {}: {} records, {} events", display_text(run), to_string(integrity), records, events);
   if (!ended_by.empty()) text += fmt::format(", ended by {}", display_text(ended_by));
   if (bad_line > 0) text += fmt::format("; line {}", bad_line);
   if (!problem.empty()) text += fmt::format("{} {}", bad_line > 0 ? ":" : ";", display_text(problem));

@@ -181,9 +181,7 @@ void AsyncFd::deliver(State& state, uint32_t events) {
   }
 }
 
-bool AsyncFd::ReadyAwaiter::await_ready() const {
-  return write_ ? fd_.state_->write_ready : fd_.state_->read_ready;
-}
+bool AsyncFd::ReadyAwaiter::await_ready() const { return write_ ? fd_.state_->write_ready : fd_.state_->read_ready; }
 
 void AsyncFd::ReadyAwaiter::await_suspend(std::coroutine_handle<> coroutine) {
   State& state = *fd_.state_;

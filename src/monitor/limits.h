@@ -1,7 +1,7 @@
-// LimitMonitor: the policy's counters as a state machine without a clock, a descriptor or a thread of its own. It is fed
-// events and usage, and says once which limit was passed; what then happens is the supervisor's. A limit of N lets N
-// pass: the next one ends the run. `time` ends it when it is reached. The kernel's own limits (memory, pids, disk) are
-// the sandbox's and come here only to be named.
+// LimitMonitor: the policy's counters as a state machine without a clock, a descriptor or a thread of its own. It is
+// fed events and usage, and says once which limit was passed; what then happens is the supervisor's. A limit of N lets
+// N pass: the next one ends the run. `time` ends it when it is reached. The kernel's own limits (memory, pids, disk)
+// are the sandbox's and come here only to be named.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@ struct LimitVerdict {
   std::string sentence;  // "the limit of 1000 requests was passed"
   uint64_t used = 0;
   uint64_t allowed = 0;
-  std::string where;  // file:line:column of the policy's limits
+  std::string where;              // file:line:column of the policy's limits
   event::Event to_event() const;  // wall monitor, decision kill
 };
 

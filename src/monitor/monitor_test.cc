@@ -74,7 +74,8 @@ TEST(LimitMonitor, CountsDifferentRefusalsOnly) {
 TEST(LimitMonitor, CountsWhatWasLetThroughByItsKind) {
   LimitMonitor monitor({}, "");
   for (const auto decision : {event::Decision::allow, event::Decision::log, event::Decision::ask})
-    for (const auto kind : {"connect", "request", "name", "exec"}) EXPECT_FALSE(monitor.feed(make(kind, decision), false));
+    for (const auto kind : {"connect", "request", "name", "exec"})
+      EXPECT_FALSE(monitor.feed(make(kind, decision), false));
   EXPECT_EQ(monitor.used(Counter::connections), 2u);
   EXPECT_EQ(monitor.used(Counter::requests), 2u);
   EXPECT_EQ(monitor.used(Counter::names), 2u);

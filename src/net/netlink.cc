@@ -106,7 +106,8 @@ Result<void> netlink_query(int fd, const NetlinkBatch& request,
         if (error->error == 0) return {};
         return std::unexpected(Error::from_errno("the kernel refused a netlink query", -error->error));
       }
-      visit(message->nlmsg_type, std::string_view(static_cast<const char*>(NLMSG_DATA(message)), NLMSG_PAYLOAD(message, 0)));
+      visit(message->nlmsg_type,
+            std::string_view(static_cast<const char*>(NLMSG_DATA(message)), NLMSG_PAYLOAD(message, 0)));
       if (!dump) return {};
     }
   }

@@ -264,15 +264,18 @@ Result<Fd> open_listener(const ListenerKind& kind) {
     in4.sin_addr.s_addr = htonl(kind.any_address ? INADDR_ANY : INADDR_LOOPBACK);
     size = sizeof(in4);
   }
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0) return fail_errno("bind port {} inside", kind.port);
-  if (kind.type == SOCK_STREAM && ::listen(fd.get(), kBacklog) < 0) return fail_errno("listen on port {} inside", kind.port);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0)
+    return fail_errno("bind port {} inside", kind.port);
+  if (kind.type == SOCK_STREAM && ::listen(fd.get(), kBacklog) < 0)
+    return fail_errno("listen on port {} inside", kind.port);
   return fd;
 }
 
 // A raw socket that answers refused UDP in the name of any address. It never receives.
 Result<Fd> open_icmp_sender(int family) {
   const bool v6 = family == AF_INET6;
-  Fd fd(::socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, v6 ? static_cast<int>(IPPROTO_ICMPV6) : IPPROTO_ICMP));
+  Fd fd(
+      ::socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, v6 ? static_cast<int>(IPPROTO_ICMPV6) : IPPROTO_ICMP));
   if (!fd) return fail_errno("open a raw socket for ICMP");
   STOCKADE_TRY(v6 ? set_option(fd.get(), IPPROTO_IPV6, IPV6_TRANSPARENT, "IPV6_TRANSPARENT")
                   : set_option(fd.get(), IPPROTO_IP, IP_TRANSPARENT, "IP_TRANSPARENT"));
@@ -294,7 +297,8 @@ Result<void> open_family(int family, Fd& tcp, Fd& udp, Fd& dns, Fd& dns_tcp, Fd&
 
 std::vector<int> TransparentListeners::descriptors() const {
   std::vector<int> list;
-  for (const Fd* fd : {&tcp4, &udp4, &dns4, &dns_tcp4, &icmp4, &tcp6, &udp6, &dns6, &dns_tcp6, &icmp6, &proxy_http, &proxy_socks}) {
+  for (const Fd* fd :
+       {&tcp4, &udp4, &dns4, &dns_tcp4, &icmp4, &tcp6, &udp6, &dns6, &dns_tcp6, &icmp6, &proxy_http, &proxy_socks}) {
     if (*fd) list.push_back(fd->get());
   }
   return list;
@@ -322,7 +326,8 @@ Result<void> bring_up_loopback() {
   STOCKADE_ASSIGN(NetlinkSocket socket, NetlinkSocket::open(NETLINK_ROUTE));
   NetlinkBatch batch;
   add_link_up(batch);
-  if (auto done = socket.request(batch, 1); !done) return std::unexpected(std::move(done).error().context("bring up lo"));
+  if (auto done = socket.request(batch, 1); !done)
+    return std::unexpected(std::move(done).error().context("bring up lo"));
   return {};
 }
 
@@ -346,8 +351,10 @@ Result<void> install_redirect_rules() {
   add_rules(batch);
   batch_marker(batch, NFNL_MSG_BATCH_END);
   if (auto done = socket.request(batch, 1); !done)
-    return std::unexpected(std::move(done).error().context("install the redirect").hint(
-        "needs nf_tables and nft_tproxy in the kernel: run 'stockade doctor'"));
+    return std::unexpected(std::move(done)
+                               .error()
+                               .context("install the redirect")
+                               .hint("needs nf_tables and nft_tproxy in the kernel: run 'stockade doctor'"));
   return {};
 }
 

@@ -51,8 +51,12 @@ void EscapeFilter::step(char byte, std::string& out) {
       if (byte == kEsc) return enter(State::escape);
       if (--palette_left_ == 0) enter(State::ground);
       return;
-    case State::osc: case State::osc_ignore: case State::string_ignore: return step_string(byte, out);
-    default: break;
+    case State::osc:
+    case State::osc_ignore:
+    case State::string_ignore:
+      return step_string(byte, out);
+    default:
+      break;
   }
   if (byte == kEsc) return enter(State::escape);
   if (is_c0(byte)) {  // a terminal obeys these in the middle of a sequence
@@ -110,10 +114,18 @@ void EscapeFilter::step_escape(char byte, std::string& out) {
   }
   if (held_.empty()) {
     switch (byte) {
-      case '[': return enter(State::csi);
-      case ']': return enter(State::osc);
-      case 'P': case 'X': case '^': case '_': case 'k': return enter(State::string_ignore);
-      default: break;
+      case '[':
+        return enter(State::csi);
+      case ']':
+        return enter(State::osc);
+      case 'P':
+      case 'X':
+      case '^':
+      case '_':
+      case 'k':
+        return enter(State::string_ignore);
+      default:
+        break;
     }
   }
   out += judge_escape(held_, byte, modes_);

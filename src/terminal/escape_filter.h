@@ -30,13 +30,13 @@ class EscapeFilter {
  private:
   enum class State {
     ground,
-    escape,          // after ESC, collecting intermediates
+    escape,  // after ESC, collecting intermediates
     csi,
-    csi_ignore,      // over-long or malformed, until its final byte
+    csi_ignore,  // over-long or malformed, until its final byte
     osc,
-    osc_ignore,      // over-long, until its end
-    string_ignore,   // DCS, SOS, PM, APC and screen's title: until ST
-    palette,         // the Linux console's OSC P: seven bytes, and no terminator
+    osc_ignore,     // over-long, until its end
+    string_ignore,  // DCS, SOS, PM, APC and screen's title: until ST
+    palette,        // the Linux console's OSC P: seven bytes, and no terminator
   };
 
   void step(char byte, std::string& out);
@@ -49,9 +49,9 @@ class EscapeFilter {
   void enter(State state);
 
   State state_ = State::ground;
-  std::string held_;             // parameters or payload of the open sequence
+  std::string held_;  // parameters or payload of the open sequence
   size_t palette_left_ = 0;
-  bool string_escape_ = false;   // ESC seen inside a string: \ ends it
+  bool string_escape_ = false;       // ESC seen inside a string: \ ends it
   std::array<char, 4> character_{};  // an incomplete UTF-8 character
   size_t character_size_ = 0;
   TerminalModes modes_;

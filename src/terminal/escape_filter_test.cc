@@ -27,6 +27,7 @@ std::string filter_bytewise(std::string_view bytes) {
   return out;
 }
 
+// clang-format off: a group a line reads better here.
 TEST(EscapeFilter, PassesTextColoursCursorAndModes) {
   for (const std::string& text : {
            "plain\r\n\ttext\b\a"s,
@@ -66,12 +67,20 @@ TEST(EscapeFilter, DropsWhatActsOnThePersonsTerminal) {
        })
     EXPECT_EQ(filter(text), "") << escape_for_terminal(text);
 }
+// clang-format on
 
 TEST(EscapeFilter, ShowsInvalidBytesAndEightBitControlsAsReplacements) {
   const std::string replaced = "\xef\xbf\xbd";
-  EXPECT_EQ(filter("a\x9b" "31mb"), "a" + replaced + "31mb");
-  EXPECT_EQ(filter("\xc2\x9b" "31m"), replaced + "31m") << "CSI spelled in UTF-8";
-  EXPECT_EQ(filter("\xc2\x9d" "52;c;A\x07"), replaced + "52;c;A\x07");
+  EXPECT_EQ(filter("a\x9b"
+                   "31mb"),
+            "a" + replaced + "31mb");
+  EXPECT_EQ(filter("\xc2\x9b"
+                   "31m"),
+            replaced + "31m")
+      << "CSI spelled in UTF-8";
+  EXPECT_EQ(filter("\xc2\x9d"
+                   "52;c;A\x07"),
+            replaced + "52;c;A\x07");
   EXPECT_EQ(filter("\x90q\x9c"), replaced + "q" + replaced);
   EXPECT_EQ(filter("\xe2\x82"), replaced) << "cut off";
   EXPECT_EQ(filter("\xe2\x82\x1b[m"), replaced + "\x1b[m");
@@ -80,7 +89,9 @@ TEST(EscapeFilter, ShowsInvalidBytesAndEightBitControlsAsReplacements) {
 }
 
 TEST(EscapeFilter, CleansTitles) {
-  EXPECT_EQ(filter("\x1b]0;a\nb\x01\xe2\x80\xae" "c\xc2\x9b\x07"), "\x1b]0;abc\x07");
+  EXPECT_EQ(filter("\x1b]0;a\nb\x01\xe2\x80\xae"
+                   "c\xc2\x9b\x07"),
+            "\x1b]0;abc\x07");
   const std::string longest = filter("\x1b]2;" + std::string(255, 'a') + "é\x07");
   EXPECT_EQ(longest, "\x1b]2;" + std::string(255, 'a') + "\x07") << "cut at a whole character";
   EXPECT_EQ(filter("\x1b]2;" + std::string(5000, 'a') + "\x07z"), "z");
@@ -88,16 +99,14 @@ TEST(EscapeFilter, CleansTitles) {
 
 TEST(EscapeFilter, LinksGoToTheWebOnlyAndOthersEndTheLinkBefore) {
   const std::string end = "\x1b]8;;\x07";
-  for (const char* uri : {"file:///etc/passwd", "javascript:alert(1)", "ssh://host", "vscode://x", "https://", "http://a b",
-                          "https://ex\xc3\xa4mple/", "x-man-page://ls"})
+  for (const char* uri : {"file:///etc/passwd", "javascript:alert(1)", "ssh://host", "vscode://x", "https://",
+                          "http://a b", "https://ex\xc3\xa4mple/", "x-man-page://ls"})
     EXPECT_EQ(filter("\x1b]8;;"s + uri + "\x07"), end) << uri;
   EXPECT_EQ(filter("\x1b]8;id=a:b;HTTPS://x\x07"), "\x1b]8;;HTTPS://x\x07") << "an unclean id is left out";
   EXPECT_EQ(filter("\x1b]8;;https://" + std::string(2100, 'x') + "\x07"), end);
 }
 
-TEST(EscapeFilter, KeepsTheAllowedModesOfAMixedSequence) {
-  EXPECT_EQ(filter("\x1b[?3;25;9001l"), "\x1b[?25l");
-}
+TEST(EscapeFilter, KeepsTheAllowedModesOfAMixedSequence) { EXPECT_EQ(filter("\x1b[?3;25;9001l"), "\x1b[?25l"); }
 
 TEST(EscapeFilter, AbandonedSequencesSwallowNothingAfterThem) {
   EXPECT_EQ(filter("\x1b[31\x18text"), "text");
@@ -111,16 +120,20 @@ TEST(EscapeFilter, AbandonedSequencesSwallowNothingAfterThem) {
 }
 
 TEST(EscapeFilter, AHardResetUndoesWhatTheAgentDidAndClears) {
-  EXPECT_EQ(filter("\x1b[?25l\x1b" "c"), "\x1b[?25l\x1b[?25h\x1b[!p\x1b[2J\x1b[H");
+  EXPECT_EQ(filter("\x1b[?25l\x1b"
+                   "c"),
+            "\x1b[?25l\x1b[?25h\x1b[!p\x1b[2J\x1b[H");
 }
 
 // --- properties over random and hostile input ------------------------------------------------------------------------
 
 std::string random_stream(std::mt19937& random) {
   static const std::vector<std::string> kPieces = {
-      "\x1b", "\x1b[", "\x1b]", "\x1bP", "\x1b_", "\x1b\\", "\x07", "\x9b", "\x9c", "\x9d", "\xc2\x9b", "52;c;", "0;", "8;;",
-      "https://x", "?1049", "h", "l", "m", "t", "i", "21", "6n", ">1u", "<5u", "=1;2u", "?", ";", ":", "$", "$q", " q", "\x18",
-      "\x1a", "\x05", "\n", "é", "\xe2\x82", "\xff", "\x7f", "k", "X", "c", "133;", "A", "10;?", "P", "R", "(0", "!p", "999999"};
+      "\x1b",  "\x1b[", "\x1b]", "\x1bP",     "\x1b_",    "\x1b\\", "\x07",  "\x9b", "\x9c", "\x9d", "\xc2\x9b",
+      "52;c;", "0;",    "8;;",   "https://x", "?1049",    "h",      "l",     "m",    "t",    "i",    "21",
+      "6n",    ">1u",   "<5u",   "=1;2u",     "?",        ";",      ":",     "$",    "$q",   " q",   "\x18",
+      "\x1a",  "\x05",  "\n",    "é",         "\xe2\x82", "\xff",   "\x7f",  "k",    "X",    "c",    "133;",
+      "A",     "10;?",  "P",     "R",         "(0",       "!p",     "999999"};
   std::string out;
   for (int pieces = 1 + random() % 24; pieces > 0; --pieces) {
     if (random() % 8 == 0)

@@ -12,8 +12,8 @@ namespace stockade::terminal {
 namespace {
 
 constexpr size_t kParameterLimit = 32;
-constexpr size_t kDigitLimit = 5;         // 99999 is beyond any screen
-constexpr unsigned kRepeatLimit = 9999;   // CSI b: eight bytes in, that many characters drawn
+constexpr size_t kDigitLimit = 5;        // 99999 is beyond any screen
+constexpr unsigned kRepeatLimit = 9999;  // CSI b: eight bytes in, that many characters drawn
 constexpr unsigned kAbsent = ~0u;
 
 // CSI as understood: a private marker, at most one intermediate, numbers.
@@ -70,6 +70,7 @@ std::string rebuild(const Csi& csi, char final_byte) {
   return out += final_byte;
 }
 
+// clang-format off: a line a rule reads better here.
 std::string judge_plain(const Csi& csi, char final_byte, TerminalModes& modes) {
   bool pass = false;
   if (csi.has_colon && final_byte != 'm') return {};
@@ -161,6 +162,7 @@ std::string judge_marked(const Csi& csi, char final_byte, TerminalModes& modes) 
   return pass ? rebuild(csi, final_byte) : std::string();
 }
 
+// clang-format on
 std::string judge_with_intermediate(const Csi& csi, char final_byte, TerminalModes& modes) {
   if (csi.has_colon) return {};
   if (csi.intermediate == ' ' && final_byte == 'q' && !csi.marker && csi.numbers.size() <= 1 && csi.number(0, 0) <= 6) {
@@ -253,6 +255,7 @@ std::string judge_csi(std::string_view body, char final_byte, TerminalModes& mod
   return judge_plain(*csi, final_byte, modes);
 }
 
+// clang-format off
 std::string judge_escape(std::string_view intermediates, char final_byte, TerminalModes& modes) {
   if (intermediates == "(" || intermediates == ")") {
     if (final_byte != '0' && final_byte != 'B') return {};
@@ -262,7 +265,8 @@ std::string judge_escape(std::string_view intermediates, char final_byte, Termin
   if (!intermediates.empty()) return {};
   switch (final_byte) {
     case '7': case '8': case 'D': case 'E': case 'H': case 'M': return {'\x1b', final_byte};
-    case '=': case '>':
+    case '=':
+    case '>':
       modes.set_keypad_application(final_byte == '=');
       return {'\x1b', final_byte};
     case 'c': {
@@ -271,9 +275,11 @@ std::string judge_escape(std::string_view intermediates, char final_byte, Termin
       modes.forget();
       return reset + "\x1b[!p\x1b[2J\x1b[H";
     }
-    default: return {};
+    default:
+      return {};
   }
 }
+// clang-format on
 
 std::string judge_osc(std::string_view payload, StringEnd end, TerminalModes& modes) {
   if (payload.size() > kOscLimit) return {};

@@ -1,7 +1,7 @@
 // What may reach the person's terminal: judgements about one complete control sequence or string, as values. A list of
-// what passes, never of what doesn't: an unknown sequence is dropped. Facts: ECMA-48, xterm's ctlseqs, console_codes(4),
-// the specifications of OSC 8, OSC 133 and the kitty keyboard. Each function returns the bytes to write (rebuilt from
-// what was understood, not the agent's own), empty for none, and tells TerminalModes what changed.
+// what passes, never of what doesn't: an unknown sequence is dropped. Facts: ECMA-48, xterm's ctlseqs,
+// console_codes(4), the specifications of OSC 8, OSC 133 and the kitty keyboard. Each function returns the bytes to
+// write (rebuilt from what was understood, not the agent's own), empty for none, and tells TerminalModes what changed.
 #pragma once
 
 #include <string>
@@ -11,10 +11,10 @@
 
 namespace stockade::terminal {
 
-inline constexpr size_t kCsiLimit = 128;       // bytes of parameters and intermediates
-inline constexpr size_t kTitleLimit = 256;     // bytes of UTF-8
-inline constexpr size_t kLinkLimit = 2048;     // bytes of a URI
-inline constexpr size_t kOscLimit = 4096;      // bytes of a payload that is worth reading
+inline constexpr size_t kCsiLimit = 128;    // bytes of parameters and intermediates
+inline constexpr size_t kTitleLimit = 256;  // bytes of UTF-8
+inline constexpr size_t kLinkLimit = 2048;  // bytes of a URI
+inline constexpr size_t kOscLimit = 4096;   // bytes of a payload that is worth reading
 
 enum class StringEnd { bel, st };  // replies mirror how the question ended
 

@@ -22,15 +22,15 @@ namespace {
 
 constexpr size_t kReadSize = 32 * 1024;
 constexpr size_t kInputLimit = 64 * 1024;
-constexpr size_t kOutputLimit = 128 * 1024;   // above it the pty is not read: the agent waits, as for a slow terminal
+constexpr size_t kOutputLimit = 128 * 1024;  // above it the pty is not read: the agent waits, as for a slow terminal
 constexpr size_t kDrainLimit = 4 * 1024 * 1024;
 constexpr size_t kNoticeCount = 200;
-constexpr int kBackgroundTickMs = 200;   // nothing announces that a running job was brought to the foreground
-constexpr int kNoSlaveTickMs = 100;      // nobody has the pty open: poll would report the hang-up for ever
+constexpr int kBackgroundTickMs = 200;  // nothing announces that a running job was brought to the foreground
+constexpr int kNoSlaveTickMs = 100;     // nobody has the pty open: poll would report the hang-up for ever
 constexpr int kDrainWaitMs = 20;
 constexpr uint64_t kDataLimit = 64ull << 20;
 constexpr uint64_t kFileLimit = 64;
-constexpr int kFlushWaitMs = 2000;       // without progress; the line may be stopped
+constexpr int kFlushWaitMs = 2000;  // without progress; the line may be stopped
 
 class Relay {
  public:
@@ -77,9 +77,9 @@ class Relay {
   size_t notices_lost_ = 0;
   std::string read_buffer_ = std::string(kReadSize, '\0');
   int stop_signal_ = SIGTSTP;
-  bool stop_wanted_ = false;       // asked for before there was anything to freeze
+  bool stop_wanted_ = false;  // asked for before there was anything to freeze
   bool can_stop_ = true;
-  bool restore_wanted_ = false;    // the agent's modes are to be set again once we are in the foreground
+  bool restore_wanted_ = false;  // the agent's modes are to be set again once we are in the foreground
   bool no_slave_ = false;
   bool lines_ready_ = false;
   std::optional<RelayResult> result_;
@@ -104,7 +104,8 @@ Result<RelayResult> Relay::run() {
                        {reads_keys() ? terminal_.input() : -1, POLLIN, 0},
                        {writes ? terminal_.output() : -1, POLLOUT, 0},
                        {agent_events && !no_slave_ ? master_.get() : -1, agent_events, 0}};
-    if (::poll(polled, std::size(polled), poll_timeout()) < 0 && errno != EINTR) return fail_errno("wait for the terminal");
+    if (::poll(polled, std::size(polled), poll_timeout()) < 0 && errno != EINTR)
+      return fail_errno("wait for the terminal");
     no_slave_ = false;
     if (polled[1].revents)
       while (const auto number = signals_.next()) on_signal(*number);
@@ -175,9 +176,12 @@ void Relay::on_signal(int number) {
     case SIGCONT:  // somebody else stopped us: whatever the terminal is now, begin anew
       if (phase_ == Phase::running) resume();
       return;
-    case SIGTSTP: return request_stop(number);
-    case SIGHUP: return finish(RelayEnd::signal, number);
-    default: break;
+    case SIGTSTP:
+      return request_stop(number);
+    case SIGHUP:
+      return finish(RelayEnd::signal, number);
+    default:
+      break;
   }
   if (phase_ == Phase::waiting) return finish(RelayEnd::signal, number);
   // From the keyboard of a terminal that is not raw: for the foreground job inside. From kill(1): for the agent.
@@ -251,11 +255,13 @@ int Relay::poll_timeout() const {
 void Relay::on_keys() {
   if (!terminal_.is_raw() && !terminal_.is_canonical()) return;  // a pager has just taken the keys
   switch (terminal_.read(input_, kReadSize)) {
-    case TerminalIo::hang_up: return finish(RelayEnd::signal, SIGHUP);
+    case TerminalIo::hang_up:
+      return finish(RelayEnd::signal, SIGHUP);
     case TerminalIo::background:
       terminal_.leave_raw();  // forgets it, as the terminal is another's
       return request_stop(SIGTTIN);
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -283,11 +289,13 @@ void Relay::on_agent_output() { (void)read_agent(); }
 
 void Relay::write_output() {
   switch (terminal_.write(output_)) {
-    case TerminalIo::hang_up: return finish(RelayEnd::signal, SIGHUP);
+    case TerminalIo::hang_up:
+      return finish(RelayEnd::signal, SIGHUP);
     case TerminalIo::background:
       if (!can_stop_) output_.clear();  // without us the agent's write would have failed
       return request_stop(SIGTTOU);
-    default: return;
+    default:
+      return;
   }
 }
 
@@ -323,15 +331,16 @@ void Relay::show_notices() {
 
 // --- the arrangement -------------------------------------------------------------------------------------------------
 
-// The relay parses what the agent writes: nothing of ours is left in it, and it can gain nothing. It must outlive whoever
-// started it, as any job does, so it does not die with its parent.
+// The relay parses what the agent writes: nothing of ours is left in it, and it can gain nothing. It must outlive
+// whoever started it, as any job does, so it does not die with its parent.
 Result<void> confine_relay(const PersonTerminal& terminal, const RelaySignals& signals, int supervisor, int pidfd) {
   close_all_except({terminal.input(), terminal.output(), signals.fd(), supervisor, pidfd});
   Confinement confinement;
   confinement.name = "relay";
   confinement.filter = filters::kRelayFilter;
   confinement.die_with_parent = false;
-  confinement.scope_signals = false;  // a stop is for the whole job, also a script around us; the filter allows no other
+  confinement.scope_signals =
+      false;  // a stop is for the whole job, also a script around us; the filter allows no other
   confinement.data_limit = kDataLimit;
   confinement.open_files = kFileLimit;
   return confine_worker(confinement);
@@ -378,7 +387,8 @@ int run_behind_relay(const StdioPlan& plan, const std::function<int(RelayLink)>&
   if (!pair) return say(125, pair.error().render());
   auto supervisor = fork_child([&, relay = ::getpid()] {
     (*pair)[0].reset();
-    return supervise_in_own_session(supervise, std::move((*pair)[1]), relay, Fd(::fcntl(options.input, F_DUPFD_CLOEXEC, 3)));
+    return supervise_in_own_session(supervise, std::move((*pair)[1]), relay,
+                                    Fd(::fcntl(options.input, F_DUPFD_CLOEXEC, 3)));
   });
   if (!supervisor) return say(125, supervisor.error().render());
   (*pair)[1].reset();

@@ -1,11 +1,11 @@
 // The terminal relay: the process that the shell started. It keeps the person's terminal, holds the master of the
-// agent's pty, and passes bytes: keys inwards untouched, output outwards through EscapeFilter. It alone stops on Ctrl-Z;
-// the supervisor lives in a session of its own and never does. Single-threaded, poll(2), bounded buffers.
+// agent's pty, and passes bytes: keys inwards untouched, output outwards through EscapeFilter. It alone stops on
+// Ctrl-Z; the supervisor lives in a session of its own and never does. Single-threaded, poll(2), bounded buffers.
 //
-// Ctrl-C and Ctrl-Z are bytes for the pty, whose line discipline decides what they are, as without Stockade: the agent's
-// shell can have jobs of its own, an editor reads them as keys. When the agent itself has stopped, the supervisor
-// freezes the sandbox and says so; the relay undoes what the agent set on the terminal, restores it, and stops its own
-// process group; when continued, it does all that in reverse and asks for the thaw.
+// Ctrl-C and Ctrl-Z are bytes for the pty, whose line discipline decides what they are, as without Stockade: the
+// agent's shell can have jobs of its own, an editor reads them as keys. When the agent itself has stopped, the
+// supervisor freezes the sandbox and says so; the relay undoes what the agent set on the terminal, restores it, and
+// stops its own process group; when continued, it does all that in reverse and asks for the thaw.
 //
 // For that the agent must be stoppable: a process group of its own in init's session, whose controlling terminal is the
 // pty (the kernel lets no orphaned group be stopped), and not that session's leader.
@@ -37,7 +37,7 @@ StdioPlan plan_stdio(const std::array<bool, 3>& is_terminal);
 StdioPlan plan_stdio();  // of our own 0, 1 and 2
 
 struct RelayOptions {
-  int input = 0;   // the person's terminal; the same as output where stdin is none
+  int input = 0;  // the person's terminal; the same as output where stdin is none
   int output = 1;
   int notices = 2;
   Keyboard keyboard = Keyboard::raw;
@@ -45,9 +45,9 @@ struct RelayOptions {
 };
 
 enum class RelayEnd {
-  ended,    // the supervisor said so: `code`
-  lost,     // the supervisor closed without a word
-  signal,   // `code` is the signal that ended the relay: HUP (the terminal is gone), or any before the agent runs
+  ended,   // the supervisor said so: `code`
+  lost,    // the supervisor closed without a word
+  signal,  // `code` is the signal that ended the relay: HUP (the terminal is gone), or any before the agent runs
 };
 struct RelayResult {
   RelayEnd end = RelayEnd::lost;

@@ -1,7 +1,7 @@
-// RelayLink: the supervisor's end of the line to the terminal relay. Non-blocking, driven by the supervisor's loop: wait
-// for fd() to be readable, call on_readable(), act on what it returns. Single-threaded; owns the socket and, for the
-// worst case, a descriptor of the person's terminal. It decides nothing: what freeze, thaw and signal mean is done by
-// whoever owns the sandbox, and `closed` must end in the sandbox's death.
+// RelayLink: the supervisor's end of the line to the terminal relay. Non-blocking, driven by the supervisor's loop:
+// wait for fd() to be readable, call on_readable(), act on what it returns. Single-threaded; owns the socket and, for
+// the worst case, a descriptor of the person's terminal. It decides nothing: what freeze, thaw and signal mean is done
+// by whoever owns the sandbox, and `closed` must end in the sandbox's death.
 //
 // Order: hand_over() before the agent is released, so the window has its size when the agent looks at it.
 #pragma once
@@ -42,8 +42,8 @@ class RelayLink {
   // act and until now its only one) and sends it to the relay. The caller keeps `master` or closes it.
   Result<void> hand_over(int master);
 
-  // Call it for a freeze that was asked for, and when the agent itself has stopped (freeze first). Said once between two
-  // thaws: a freeze by SIGSTOP makes init report stops too.
+  // Call it for a freeze that was asked for, and when the agent itself has stopped (freeze first). Said once between
+  // two thaws: a freeze by SIGSTOP makes init report stops too.
   Result<void> frozen();
   // Shown when the terminal is the person's again. Escaped by the relay; a stopped relay may lose it.
   void notice(std::string_view text);

@@ -97,16 +97,23 @@ Result<ToSupervisor> parse_to_supervisor(std::string_view bytes) {
   ToSupervisor message;
   bool known = true;
   switch (reader.get<uint8_t>()) {
-    case index_of<Hello, ToSupervisor>(): message = get_hello(reader); break;
-    case index_of<Freeze, ToSupervisor>(): message = Freeze(); break;
-    case index_of<Thaw, ToSupervisor>(): message = Thaw(); break;
+    case index_of<Hello, ToSupervisor>():
+      message = get_hello(reader);
+      break;
+    case index_of<Freeze, ToSupervisor>():
+      message = Freeze();
+      break;
+    case index_of<Thaw, ToSupervisor>():
+      message = Thaw();
+      break;
     case index_of<SignalAgent, ToSupervisor>(): {
       const int number = reader.get<int32_t>();
       known = number == SIGHUP || number == SIGINT || number == SIGQUIT || number == SIGTERM;
       message = SignalAgent{number};
       break;
     }
-    default: known = false;
+    default:
+      known = false;
   }
   if (!known || !reader.finished()) return fail(ErrorKind::protocol, "the terminal relay sent a malformed message");
   return message;
@@ -117,13 +124,23 @@ Result<ToRelay> parse_to_relay(std::string_view bytes) {
   ToRelay message;
   bool known = true;
   switch (reader.get<uint8_t>()) {
-    case index_of<Master, ToRelay>(): message = Master(); break;
-    case index_of<Frozen, ToRelay>(): message = Frozen(); break;
-    case index_of<Notice, ToRelay>(): message = Notice{reader.get_string(kNoticeLimit)}; break;
-    case index_of<Ended, ToRelay>(): message = Ended{reader.get<int32_t>()}; break;
-    default: known = false;
+    case index_of<Master, ToRelay>():
+      message = Master();
+      break;
+    case index_of<Frozen, ToRelay>():
+      message = Frozen();
+      break;
+    case index_of<Notice, ToRelay>():
+      message = Notice{reader.get_string(kNoticeLimit)};
+      break;
+    case index_of<Ended, ToRelay>():
+      message = Ended{reader.get<int32_t>()};
+      break;
+    default:
+      known = false;
   }
-  if (!known || !reader.finished()) return fail(ErrorKind::protocol, "the supervisor sent the relay a malformed message");
+  if (!known || !reader.finished())
+    return fail(ErrorKind::protocol, "the supervisor sent the relay a malformed message");
   return message;
 }
 

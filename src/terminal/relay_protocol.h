@@ -1,6 +1,7 @@
 // What the relay and the supervisor say to each other: one message a datagram on a SOCK_SEQPACKET pair
-// (base/message_socket.h). The relay parses what the agent writes, so the supervisor trusts nothing here but its form: a
-// relay that is taken over can ask for a freeze, a thaw, or one of four signals to the agent, and can draw on its terminal.
+// (base/message_socket.h). The relay parses what the agent writes, so the supervisor trusts nothing here but its form:
+// a relay that is taken over can ask for a freeze, a thaw, or one of four signals to the agent, and can draw on its
+// terminal.
 //
 //   relay → supervisor    hello                 the window's size and the terminal's settings, once, first
 //                         freeze                the person stops the job: freeze the sandbox, answer frozen
@@ -43,7 +44,8 @@ struct WindowSize {
 struct Hello {
   WindowSize size;
   termios inside{};  // what the agent's pty starts with
-  termios theirs{};  // how the person's terminal was, and how the relay sets it: for a supervisor that outlives its relay
+  termios
+      theirs{};  // how the person's terminal was, and how the relay sets it: for a supervisor that outlives its relay
   termios ours{};
 };
 struct Freeze {};

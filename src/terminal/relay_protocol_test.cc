@@ -27,7 +27,8 @@ TEST(RelayProtocol, CarriesEveryMessageToTheRelay) {
   EXPECT_TRUE(std::holds_alternative<Frozen>(*parse_to_relay(encode(ToRelay(Frozen())))));
   EXPECT_EQ(std::get<Notice>(*parse_to_relay(encode(ToRelay(Notice{"stockade: hello"})))).text, "stockade: hello");
   EXPECT_EQ(std::get<Ended>(*parse_to_relay(encode(ToRelay(Ended{137})))).code, 137);
-  EXPECT_EQ(std::get<Notice>(*parse_to_relay(encode(ToRelay(Notice{std::string(9999, 'x')})))).text.size(), kNoticeLimit);
+  EXPECT_EQ(std::get<Notice>(*parse_to_relay(encode(ToRelay(Notice{std::string(9999, 'x')})))).text.size(),
+            kNoticeLimit);
 }
 
 TEST(RelayProtocol, RefusesWhatIsCutExtendedOrUnknown) {

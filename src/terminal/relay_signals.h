@@ -1,7 +1,7 @@
 // The relay's signals, for as long as this object lives: HUP INT QUIT TERM TSTP WINCH CONT are read from a descriptor
 // (those that were ignored when we were started stay so, as nohup(1) and shells without job control want it); TTIN and
-// TTOU are caught by an empty handler, so that a call on the terminal from the background fails with EINTR. The destructor
-// restores what was. One at a time in a process; single-threaded.
+// TTOU are caught by an empty handler, so that a call on the terminal from the background fails with EINTR. The
+// destructor restores what was. One at a time in a process; single-threaded.
 #pragma once
 
 #include <csignal>

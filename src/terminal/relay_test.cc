@@ -1,5 +1,5 @@
-// The relay on real ptys: this test sits at the outer terminal, a forked "shell" does job control there as a login shell
-// would, and a small supervisor holds a real bash on an inner pty, arranged as the sandbox's init arranges it.
+// The relay on real ptys: this test sits at the outer terminal, a forked "shell" does job control there as a login
+// shell would, and a small supervisor holds a real bash on an inner pty, arranged as the sandbox's init arranges it.
 #include "terminal/relay.h"
 
 #include <gtest/gtest.h>
@@ -106,8 +106,11 @@ int supervise_bash(RelayLink link, const std::string& script) {
           (void)::kill(-agent, SIGCONT);
           (void)::kill(-agent, SIGWINCH);
           break;
-        case RelayRequest::Kind::signal: (void)::kill(-agent, request.number); break;
-        case RelayRequest::Kind::closed: return 137;  // init dies by our destructor, the agent with init
+        case RelayRequest::Kind::signal:
+          (void)::kill(-agent, request.number);
+          break;
+        case RelayRequest::Kind::closed:
+          return 137;  // init dies by our destructor, the agent with init
       }
     }
   }
@@ -118,12 +121,12 @@ int supervise_bash(RelayLink link, const std::string& script) {
 struct SessionOptions {
   std::string script;
   bool background = false;
-  bool shell = true;           // false: the relay leads the session itself, as under `xterm -e`
-  bool in_script = false;      // the relay's parent is another process of the same job
+  bool shell = true;       // false: the relay leads the session itself, as under `xterm -e`
+  bool in_script = false;  // the relay's parent is another process of the same job
   bool stdin_is_null = false;
-  std::string stdout_path;     // not the terminal
+  std::string stdout_path;  // not the terminal
   uid_t user = 0;
-  bool own_terminal = true;    // false: as after su, the terminal's device is another user's
+  bool own_terminal = true;  // false: as after su, the terminal's device is another user's
   std::function<int(RelayLink)> supervise;
 };
 
@@ -234,9 +237,9 @@ class Session {
       }
     }
     if (!options_.stdout_path.empty()) (void)::dup2(::open(options_.stdout_path.c_str(), O_WRONLY | O_CREAT, 0600), 1);
-    const auto supervise = options_.supervise
-                               ? options_.supervise
-                               : [this](RelayLink link) { return supervise_bash(std::move(link), options_.script); };
+    const auto supervise = options_.supervise ? options_.supervise : [this](RelayLink link) {
+      return supervise_bash(std::move(link), options_.script);
+    };
     return run_behind_relay(plan_stdio(), supervise);
   }
 
@@ -303,7 +306,8 @@ bool dies(pid_t pid) {
 }
 
 TEST(Relay, PassesTextAndTheExitStatusAndRestoresTheTerminal) {
-  Session session({.script = "printf 'grüße 日本語 \\e[31mred\\e[0m \\e]52;c;AAAA\\a<%s>\\n' \"$(stty size)\"; exit 42"});
+  Session session(
+      {.script = "printf 'grüße 日本語 \\e[31mred\\e[0m \\e]52;c;AAAA\\a<%s>\\n' \"$(stty size)\"; exit 42"});
   EXPECT_EQ(session.event(), "exited 42");
   EXPECT_TRUE(session.sees("grüße 日本語 \x1b[31mred\x1b[0m <30 100>\r\n")) << session.seen();
   EXPECT_TRUE(session.is_restored());
@@ -314,7 +318,8 @@ TEST(Relay, PassesTextAndTheExitStatusAndRestoresTheTerminal) {
 TEST(Relay, WorksForAnOrdinaryUserAlsoOnATerminalOfSomebodyElse) {
   if (::getuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
   for (const bool own : {true, false}) {
-    Session session({.script = "echo ready; read line; echo \"got $line\"; exit 4", .user = kOrdinaryUser, .own_terminal = own});
+    Session session(
+        {.script = "echo ready; read line; echo \"got $line\"; exit 4", .user = kOrdinaryUser, .own_terminal = own});
     ASSERT_TRUE(session.sees("ready")) << session.seen();
     session.type("keys\r");
     EXPECT_TRUE(session.sees("got keys"));
@@ -470,7 +475,8 @@ TEST(Relay, ContinuedInTheBackgroundItLeavesTheTerminalAlone) {
 }
 
 TEST(Relay, WithoutATerminalOnStdinTheKeyboardStaysWithThePerson) {
-  Session session({.script = std::string("trap 'echo interrupted; exit 15' INT; echo ready; ") + kWait, .stdin_is_null = true});
+  Session session(
+      {.script = std::string("trap 'echo interrupted; exit 15' INT; echo ready; ") + kWait, .stdin_is_null = true});
   ASSERT_TRUE(session.sees("ready"));
   EXPECT_TRUE(session.is_restored()) << "no raw mode";
   session.type("\x03");
@@ -478,7 +484,8 @@ TEST(Relay, WithoutATerminalOnStdinTheKeyboardStaysWithThePerson) {
 }
 
 TEST(Relay, WithStdoutElsewhereItReadsLinesAndTheTerminalEchoes) {
-  Session session({.script = "echo ready; read line; echo \"got $line\"; read line || exit 16", .stdout_path = "/dev/null"});
+  Session session(
+      {.script = "echo ready; read line; echo \"got $line\"; read line || exit 16", .stdout_path = "/dev/null"});
   ASSERT_TRUE(session.sees("ready"));
   EXPECT_TRUE(session.is_restored());
   session.type("words\r");

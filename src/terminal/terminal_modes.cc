@@ -13,8 +13,8 @@ constexpr unsigned kAlternateScreens[] = {47, 1047, 1049};
 // 1 cursor keys, 5 reverse video, 6 origin, 7 wrap, 9 and 100x mouse, 12 blink, 25 cursor, 66 keypad, 1004 focus, 1007
 // wheel as arrows, 1048 saved cursor, 2004 bracketed paste, 2026 synchronized output, 2027 grapheme clusters, 2031
 // colour-scheme reports, 2048 in-band resize. Not 3 (resizes the window), 69, 1001 (hangs xterm), 1034.
-constexpr unsigned kAllowed[] = {1,    5,    6,    7,    9,    12,   25,   47,   66,   1000, 1002, 1003, 1004, 1005, 1006,
-                                 1007, 1015, 1016, 1047, 1048, 1049, 2004, 2026, 2027, 2031, 2048};
+constexpr unsigned kAllowed[] = {1,    5,    6,    7,    9,    12,   25,   47,   66,   1000, 1002, 1003, 1004,
+                                 1005, 1006, 1007, 1015, 1016, 1047, 1048, 1049, 2004, 2026, 2027, 2031, 2048};
 
 bool is_alternate_screen(unsigned mode) {
   return std::find(std::begin(kAlternateScreens), std::end(kAlternateScreens), mode) != std::end(kAlternateScreens);
@@ -70,7 +70,11 @@ std::string TerminalModes::reset_sequence() const {
   if (attributes_) put("\x1b[0m");
   const bool alternate = on_alternate_screen();
   // Setting the region moves the cursor home; where the screen is left anyway, its saved cursor is not to be touched.
-  if (region_) put(alternate ? "\x1b[r" : "\x1b" "7\x1b[r\x1b" "8");
+  if (region_)
+    put(alternate ? "\x1b[r"
+                  : "\x1b"
+                    "7\x1b[r\x1b"
+                    "8");
   if (foreground_) put("\x1b]110\x1b\\");
   if (background_) put("\x1b]111\x1b\\");
   // The alternate screen's keyboard stack can only be popped while on it, so leave it last.

@@ -1,8 +1,8 @@
 // What an agent has switched on in the person's terminal, so that it can be undone when the agent ends or is frozen (a
 // killed agent does not clean up), and redone when it goes on. Fed by EscapeFilter with what it lets through; holds
-// values only. Kitty keyboard flags live on one stack per screen, and the terminal's stacks may hold entries that are not
-// ours: the filter asks may_pop() and may_push() first, so an agent pops only what it pushed.
-// Sources: xterm's ctlseqs, kitty's keyboard protocol.
+// values only. Kitty keyboard flags live on one stack per screen, and the terminal's stacks may hold entries that are
+// not ours: the filter asks may_pop() and may_push() first, so an agent pops only what it pushed. Sources: xterm's
+// ctlseqs, kitty's keyboard protocol.
 #pragma once
 
 #include <array>
@@ -37,7 +37,8 @@ class TerminalModes {
   bool may_change_keyboard() const { return !keyboard().empty(); }
   void change_keyboard(unsigned flags, unsigned how);
 
-  // Brings the terminal back to what it was as far as we changed it; empty when nothing is changed. Nothing is forgotten.
+  // Brings the terminal back to what it was as far as we changed it; empty when nothing is changed. Nothing is
+  // forgotten.
   std::string reset_sequence() const;
   // After reset_sequence(): what the agent believes is on. The screen's content is for the agent to draw again.
   std::string restore_sequence() const;
