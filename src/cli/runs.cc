@@ -123,9 +123,7 @@ int show(const ShowOptions& options) {
                                              {"started", record.started}};
   if (!record.ended.empty()) rows.push_back({"ended", record.ended});
   if (record.exit_code) rows.push_back({"exit status", std::to_string(*record.exit_code)});
-  if (record.ended_by)
-    rows.push_back({"ended by", record.ended_by->cause +
-                                    (record.ended_by->detail.empty() ? "" : ": " + record.ended_by->detail)});
+  if (record.ended_by) rows.push_back({"ended by", record.ended_by->to_string()});
   for (const auto& [name, value] : record.counters) rows.push_back({name, std::to_string(value)});
   for (const std::string& note : record.notes) rows.push_back({"note", note});
   rows.push_back({"log", run->state_path + "/events.jsonl"});

@@ -122,7 +122,11 @@ Result<RunDirectory> RunDirectory::create(const Places& places, const std::strin
 }
 
 Result<void> RunDirectory::write_record(const RunRecord& record, bool running) const {
-  const std::string path = state_path_ + "/run.json";
+  return write_run_record(state_path_, record, running);
+}
+
+Result<void> write_run_record(const std::string& state_path, const RunRecord& record, bool running) {
+  const std::string path = state_path + "/run.json";
   const std::string fresh = path + ".new";
   STOCKADE_ASSIGN(auto fd, open_at(AT_FDCWD, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
   STOCKADE_TRY(write_all(fd.get(), to_json(record, running)));

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "monitor/ended_by.h"
 
 namespace stockade::supervisor {
 
@@ -22,12 +23,6 @@ struct Places {
   std::string runtime;  // $XDG_RUNTIME_DIR/stockade, else $XDG_STATE_HOME/stockade/runtime
 };
 Places find_places();
-
-// Why a run ended (`ended_by` in `show --json`). Never inferred from the exit status.
-struct EndedBy {
-  std::string cause;   // agent | signal | limit | rule | kill | error
-  std::string detail;  // the limit's name, the signal's, the reason given
-};
 
 // run.json: written at the start, and anew (by rename) at the end.
 struct RunRecord {
@@ -41,7 +36,7 @@ struct RunRecord {
   std::string started;  // RFC 3339, UTC
   std::string ended;    // empty while it runs
   std::optional<int> exit_code;
-  std::optional<EndedBy> ended_by;
+  std::optional<monitor::EndedBy> ended_by;
   std::map<std::string, uint64_t> counters;
   std::vector<std::string> notes;  // said at the end: files kept aside, files that would run later
 };
@@ -85,6 +80,7 @@ Result<KnownRun> find_run(const Places& places, const std::string& id_or_name);
 // (log, cgroup, staging) and writes its record; see settle_dead_runs() in settle.h.
 std::vector<KnownRun> find_dead_runs(const Places& places);
 Result<Fd> lock_dead_run(const KnownRun& run);
+Result<void> write_run_record(const std::string& state_path, const RunRecord& record, bool running);
 void remove_runtime_directory(const Places& places, const std::string& id);
 
 std::string format_time(WallTime time);  // RFC 3339 with milliseconds, UTC

@@ -24,7 +24,7 @@ std::string to_json(const RunRecord& record, bool running) {
   if (!record.ended.empty()) json["ended"] = record.ended;
   if (record.exit_code) json["exit_code"] = *record.exit_code;
   if (record.ended_by)
-    json["ended_by"] = ordered_json{{"cause", record.ended_by->cause}, {"detail", record.ended_by->detail}};
+    json["ended_by"] = record.ended_by->to_string();
   // Arguments may hold any bytes: what is not UTF-8 is replaced.
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
@@ -43,8 +43,7 @@ Result<RunRecord> parse_run_record(const std::string& text) {
     record.started = json.at("started");
     if (!json.at("ended").is_null()) record.ended = json["ended"];
     if (!json.at("exit_code").is_null()) record.exit_code = json["exit_code"].get<int>();
-    if (!json.at("ended_by").is_null())
-      record.ended_by = EndedBy{json["ended_by"].at("cause"), json["ended_by"].at("detail")};
+    if (!json.at("ended_by").is_null()) record.ended_by = monitor::EndedBy::parse(json["ended_by"].get<std::string>());
     record.counters = json.at("counters");
     record.notes = json.at("notes");
     return record;

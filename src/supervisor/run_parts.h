@@ -1,0 +1,96 @@
+// Run: the parts of one run and how they act on each other; see run.h for the order. One thread: every task lives in
+// loop_. Once end() was called nothing is decided any more: the sandbox is dead, and finish() writes the rest.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "egress/egress_link.h"
+#include "event/log.h"
+#include "loop/loop.h"
+#include "monitor/limits.h"
+#include "sandbox/persistence_watch.h"
+#include "sandbox/sandbox.h"
+#include "supervisor/control_socket.h"
+#include "supervisor/program_lookup.h"
+#include "supervisor/run.h"
+
+namespace stockade::supervisor {
+
+class Run final : public ControlHandler, public egress::Authority {
+ public:
+  Run(RunSettings settings, const Clock& clock);
+  ~Run() override;
+  Result<RunOutcome> to_end();
+
+  // egress::Authority
+  Result<void> record(event::Event event) override;
+  egress::AdmissionVerdict admit(const egress::FlowRequest& request) override;
+  void traffic(const egress::Traffic& traffic) override;
+  void worker_failed(std::string_view worker, std::string reason) override;
+  void drained() override { drained_ = true; }
+
+  // ControlHandler
+  Result<std::string> control_status() override;
+  Result<std::string> control_pause(const std::string& who) override;
+  Result<std::string> control_resume(const std::string& who) override;
+  Result<std::string> control_kill(const std::string& who, const std::string& reason) override;
+
+ private:
+  Result<void> start();
+  Result<void> open_directory();
+  Result<void> open_log();
+  Result<void> start_workers();
+  Result<void> launch_sandbox();
+  Result<void> connect_parts();
+  Result<void> start_observer();
+  void snapshot_trees();
+  std::string path_of_agent() const;
+  bool has_polled_limit() const;
+
+  loop::Task<void> watch_process(int pidfd, std::string name);
+  loop::Task<void> watch_sandbox();
+  loop::Task<void> watch_relay();
+  loop::Task<void> forward_signals();
+  loop::Task<void> keep_log();
+  loop::Task<void> keep_time(TimePoint deadline);
+  loop::Task<void> poll_limits();
+  void on_status(const sandbox::NativeSandbox::Status& status);
+  void on_agent_exit(ExitStatus status);
+  void on_relay_request(const terminal::RelayRequest& request);
+
+  void end(monitor::EndedBy ended_by, std::string sentence);
+  void end_by_verdict(const monitor::LimitVerdict& verdict);
+  void end_by_limit(const std::string& limit);
+
+  RunOutcome finish();
+  void abandon(const Error& error);
+  void drain_workers();
+  void publish_staging();
+  void report_persistence();
+  void fill_counters(RunRecord& record) const;
+
+  RunSettings settings_;
+  const Clock& clock_;
+  RunRecord record_;
+  std::optional<RunDirectory> directory_;
+  std::optional<event::AuditLog> log_;
+  monitor::LimitMonitor limits_;
+  std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
+  std::unique_ptr<egress::EgressLink> egress_;
+  std::optional<sandbox::NativeSandbox> sandbox_;
+  std::optional<ProgramLookup> programs_;
+  std::unique_ptr<ControlServer> control_;
+  loop::AsyncFd signals_;
+  std::vector<sandbox::PersistenceWatch> watches_;
+
+  std::optional<monitor::EndedBy> ended_by_;
+  std::string sentence_;
+  ExitStatus agent_status_;
+  bool timed_out_ = false;
+  bool paused_ = false;
+  bool drained_ = false;
+  bool stopping_ = false;  // the workers' end is expected
+};
+
+}  // namespace stockade::supervisor
