@@ -1,0 +1,173 @@
+"""Wall 5: a limit ends what it should end, as the policy says, and the record names it."""
+import os
+import time
+
+import pytest
+
+TMP = "run: { workdir: /tmp }\n"
+
+
+def test_the_time_limit_gives_124(stockade):
+    begin = time.monotonic()
+    done = stockade.run("sleep", "60", policy=TMP + "limits: { time: 300ms }\n")
+    assert done.status == 124, done
+    assert time.monotonic() - begin < 3
+    assert stockade.ended_by() == "limit:time"
+    assert "time" in done.stderr
+
+
+def test_the_time_limit_asks_first_and_then_kills(stockade):
+    done = stockade.sh("trap 'echo asked' TERM; while :; do sleep 0.05; done", policy=TMP + "limits: { time: 300ms }\n")
+    assert done.status == 124 and done.stdout.startswith("asked"), done
+    assert stockade.ended_by() == "limit:time"
+
+
+def test_an_agent_that_ends_in_the_grace_still_ended_by_time(stockade):
+    done = stockade.sh("trap 'exit 7' TERM; while :; do sleep 0.05; done", policy=TMP + "limits: { time: 300ms }\n")
+    assert done.status == 124, done
+    assert stockade.ended_by() == "limit:time"
+
+
+def test_ten_gibibytes_of_memory_give_137(stockade):
+    begin = time.monotonic()
+    done = stockade.python("""
+        blocks = []
+        for _ in range(10 * 1024):
+            blocks.append(bytearray(b'x') * (1 << 20))
+        """, policy=TMP + "sandbox: { memory: 64MiB }\n")
+    assert done.status == 137, done
+    assert stockade.ended_by() == "limit:memory"
+    assert time.monotonic() - begin < 10
+
+
+def test_memory_in_tmp_and_memfd_counts(stockade):
+    done = stockade.python("""
+        import os
+        fd = os.memfd_create('x')
+        for _ in range(512): os.write(fd, b'x' * (1 << 20))
+        print('wrote it all')
+        """, policy=TMP + "sandbox: { memory: 64MiB }\n")
+    assert "wrote it all" not in done.stdout, done
+    assert done.status == 137 and stockade.ended_by() == "limit:memory", done
+
+
+def test_a_fork_bomb_stays_below_pids(stockade):
+    done = stockade.python("""
+        import os, time
+        made = 0
+        try:
+            for _ in range(5000):
+                if os.fork() == 0:
+                    time.sleep(60)
+                made += 1
+        except OSError as error:
+            print(made, error.errno)
+        """, policy=TMP + "sandbox: { pids: 50 }\n")
+    assert done.status == 0, done
+    made, number = map(int, done.stdout.split())
+    assert made < 50 and number == 11
+
+
+def test_threads_count_as_pids(stockade):
+    done = stockade.python("""
+        import threading, time
+        threads = [threading.Thread(target=time.sleep, args=(60,), daemon=True) for _ in range(500)]
+        try:
+            for t in threads: t.start()
+            print('started them all')
+        except RuntimeError: print('refused')
+        import os; os._exit(0)
+        """, policy=TMP + "sandbox: { pids: 50 }\n")
+    assert done.stdout == "refused\n", done
+
+
+def test_disk_is_full_by_bytes(stockade):
+    done = stockade.sh("""
+        head -c 64M /dev/zero > /tmp/big 2>/dev/null && echo wrote; rm -f /tmp/big
+        head -c 64M /dev/zero > ~/big 2>/dev/null && echo wrote; rm -f ~/big
+        head -c 64M /dev/zero > /dev/shm/big 2>/dev/null && echo wrote; rm -f /dev/shm/big
+        echo ok > /tmp/small && cat /tmp/small""", policy=TMP + "sandbox: { disk: 16MiB }\n")
+    assert done.stdout == "ok\n", done
+
+
+def test_disk_is_full_by_inodes(stockade):
+    done = stockade.python("""
+        made = 0
+        try:
+            for made in range(20000): open(f'/tmp/{made}', 'w').close()
+        except OSError as error: print(made, error.errno)
+        else: print('all')
+        """, policy=TMP + "sandbox: { disk: 16MiB, inodes: 500 }\n")
+    made, number = map(int, done.stdout.split())
+    assert made <= 500 and number == 28, done
+
+
+def test_descriptors_run_out(stockade):
+    done = stockade.python("""
+        import os
+        opened = []
+        try:
+            for _ in range(100_000): opened.append(os.open('/dev/null', os.O_RDONLY))
+        except OSError as error: print(len(opened), error.errno)
+        """, policy=TMP + "sandbox: { open_files: 100 }\n")
+    opened, number = map(int, done.stdout.split())
+    assert opened < 100 and number == 24, done
+
+
+def test_a_file_has_its_size(stockade):
+    done = stockade.python("""
+        import os, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        fd = os.open('/tmp/f', os.O_CREAT | os.O_WRONLY)
+        try:
+            for _ in range(64): os.write(fd, b'x' * (1 << 20))
+        except OSError as error: print(os.fstat(fd).st_size, error.errno)
+        """, policy=TMP + "sandbox: { file_size: 4MiB }\n")
+    assert done.stdout == f"{4 << 20} 27\n", done
+
+
+def test_no_core_is_dumped(stockade):
+    done = stockade.sh("ulimit -c; ulimit -Hc; sh -c 'kill -SEGV $$'; ls -A", policy="files: [{ host: ., access: write }]\n")
+    assert done.stdout == "0\n0\n", done
+    assert os.listdir(stockade.work) == []
+
+
+def test_one_cpu_is_one_cpu(stockade):
+    """Two busy processes under half a CPU use about half a CPU."""
+    done = stockade.python("""
+        import os, time
+        child = os.fork()
+        end = time.monotonic() + 2
+        while time.monotonic() < end: pass
+        if child == 0: os._exit(0)
+        os.waitpid(child, 0)
+        t = os.times(); print(t.user + t.system + t.children_user + t.children_system)
+        """, policy=TMP + "sandbox: { cpus: 0.5 }\n")
+    assert float(done.stdout) < 1.6, done  # 4 s without the limit, 1 with it
+
+
+@pytest.mark.parametrize("denials, status", [(3, 137), (50, 0)])
+def test_different_refusals_count(stockade, denials, status):
+    done = stockade.python("""
+        import socket
+        for port in range(1, 11):
+            for _ in range(3):
+                try: socket.create_connection(('20.0.0.9', port), 5)
+                except OSError: pass
+        """, policy=TMP + f"network: {{ allow: [{{ host: api.test, tls: passthrough }}] }}\nlimits: {{ denials: {denials} }}\n")
+    assert done.status == status, done
+    assert stockade.ended_by() == ("limit:denials" if status else "agent")
+
+
+def test_strict_refuses_what_the_kernel_cannot_hold(stockade):
+    done = stockade.run("true", policy=TMP + "sandbox: { strictness: hard, memory: 64MiB }\n")
+    if stockade.is_root:
+        assert done.status == 0, done
+    else:  # no delegated cgroup here: memory would be polled
+        assert done.status == 125 and "memory" in done.stderr, done
+
+
+def test_a_flood_on_stdout_harms_nobody_else(stockade):
+    done = stockade.sh("head -c 64M /dev/zero | tr '\\0' x | wc -c >&2; head -c 16M /dev/zero | tr '\\0' x",
+                       policy=TMP + "sandbox: { memory: 256MiB }\n")
+    assert done.status == 0 and len(done.stdout) == 16 << 20
