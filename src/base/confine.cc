@@ -101,7 +101,7 @@ Result<void> set_limits(const Confinement& confinement) {
   STOCKADE_TRY(clamp_limit(RLIMIT_CORE, 0));
   STOCKADE_TRY(clamp_limit(RLIMIT_FSIZE, confinement.file_size));
   // With no children allowed. Root is exempt; the filter refuses clone anyway.
-  STOCKADE_TRY(clamp_limit(RLIMIT_NPROC, 0));
+  if (!confinement.threads) STOCKADE_TRY(clamp_limit(RLIMIT_NPROC, 0));
   if (confinement.open_files != 0) STOCKADE_TRY(clamp_limit(RLIMIT_NOFILE, confinement.open_files));
   if (confinement.data_limit != 0 && !kShadowMemory) STOCKADE_TRY(clamp_limit(RLIMIT_DATA, confinement.data_limit));
   return {};

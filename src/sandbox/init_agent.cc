@@ -47,6 +47,7 @@ class AgentProcess {
     STOCKADE_TRY(take_terminal());
     STOCKADE_TRY(enter_workdir());
     STOCKADE_TRY(reset_process());
+    STOCKADE_TRY(open_for_observer());
     STOCKADE_TRY(set_no_new_privileges());
     STOCKADE_TRY(restrict_paths());
     STOCKADE_TRY(drop_capabilities());
@@ -150,6 +151,15 @@ class AgentProcess {
     return {};
   }
 
+  // Only we can: our /proc entry is closed to an ordinary user's other processes until the exec.
+  Result<void> open_for_observer() {
+    if (!notify_) return {};
+    STOCKADE_ASSIGN(user_namespace_, open_at(AT_FDCWD, "/proc/self/ns/user", O_RDONLY));
+    STOCKADE_ASSIGN(mount_namespace_, open_at(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY));
+    STOCKADE_ASSIGN(diag_, net::open_socket_diag());
+    return {};
+  }
+
   Result<void> restrict_paths() {
     auto abi = restrict_with_landlock(landlock_rules(plan_));
     if (!abi) return std::unexpected(std::move(abi).error());
@@ -166,9 +176,9 @@ class AgentProcess {
     }
     std::vector<int> fds;
     if (master_) fds.push_back(master_.get());
-    if (listener) fds.push_back(listener.get());
+    if (listener) fds.insert(fds.end(), {listener.get(), user_namespace_.get(), mount_namespace_.get(), diag_.get()});
     STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(), fds));
-    master_.reset();
+    for (Fd* given : {&master_, &user_namespace_, &mount_namespace_, &diag_}) given->reset();
     return {};
   }
 
@@ -203,6 +213,7 @@ class AgentProcess {
   const InitChannels& channels_;
   bool notify_ = false;
   Fd master_;
+  Fd user_namespace_, mount_namespace_, diag_;  // for the observer
 };
 
 }  // namespace

@@ -269,10 +269,13 @@ Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
 
 Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
   const bool notify = message.bytes.size() > 1 && message.bytes[1] == 1;
-  if (message.fds.size() != size_t{plan_.terminal} + size_t{notify}) return fail(ErrorKind::internal, "the agent's process is incomplete");
+  if (message.fds.size() != size_t{plan_.terminal} + (notify ? 4 : 0)) return fail(ErrorKind::internal, "the agent's process is incomplete");
   size_t next = 0;
   if (plan_.terminal) handles_.pty_master = std::move(message.fds[next++]);
-  if (notify) handles_.notify = std::move(message.fds[next]);
+  if (notify) {
+    for (Fd* handle : {&handles_.notify, &handles_.user_namespace, &handles_.mount_namespace, &handles_.observer_diag})
+      *handle = std::move(message.fds[next++]);
+  }
   is_ready_ = true;
   return {};
 }

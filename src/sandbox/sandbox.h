@@ -16,7 +16,11 @@ namespace stockade::sandbox {
 struct Handles {
   std::optional<net::TransparentListeners> listeners;  // plan.network
   Fd pty_master;                                       // plan.terminal
-  Fd notify;           // plan.notify_sockets: seccomp user notifications (SYNC_WAKE_UP set)
+  // For the observer (observer.h), where connects are decided outside: seccomp user notifications (SYNC_WAKE_UP set), the
+  // agent's namespaces, and a socket_diag of its own, because two processes can't share the answers of one.
+  Fd notify;
+  Fd user_namespace, mount_namespace;
+  Fd observer_diag;
   Fd socket_diag;      // NETLINK_SOCK_DIAG socket of the sandbox's network namespace (always)
   pid_t agent = 0;     // the agent's pid as the host sees it
 };

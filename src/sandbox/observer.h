@@ -1,0 +1,45 @@
+// The observer: a process of ours that answers the agent's connects (socket_notice.h), forked by the supervisor where the
+// plan needs it (NativeSandbox::handles().notify), between launch() and release(). It joins the sandbox's mount and user
+// namespace and becomes the agent's user there, so that what it opens is what the agent could open and servers inside
+// see the agent's uid as their peer; of capabilities it keeps CAP_SYS_PTRACE in that user namespace alone, which reaches
+// the sandbox's processes and nothing else. It makes no socket, writes no file, starts no program.
+//
+// The supervisor reads notices from fd(), logs each, and acknowledges it; a refused call is answered only then. It ends
+// with its supervisor (death signal, end of the socket). When it ends by itself, pidfd() is readable and the run must be
+// killed; until then connects inside fail, since the listener is gone with it.
+//
+// Connects may block, so there are threads: as many as calls wait, at most kThreadLimit. An agent that lets so many
+// connects hang delays its own further ones.
+#pragma once
+
+#include <optional>
+
+#include "base/pid.h"
+#include "sandbox/observer_protocol.h"
+#include "sandbox/sandbox.h"
+
+namespace stockade::sandbox {
+
+class Observer {
+ public:
+  static constexpr int kThreadLimit = 32;
+
+  // Takes the handles that are the observer's. Call from the thread that lives as long as the run.
+  static Result<Observer> start(const SandboxPlan& plan, Handles& handles);
+
+  int fd() const { return socket_.get(); }
+  int pidfd() const { return process_.pidfd(); }
+  pid_t pid() const { return process_.get(); }
+  // The next notice, if one is there. An error: the observer broke its protocol or is gone; kill the run.
+  Result<std::optional<ObserverNotice>> receive();
+  // After the notice is in the log.
+  Result<void> acknowledge();
+
+ private:
+  Observer(Pid process, Fd socket) : process_(std::move(process)), socket_(std::move(socket)) {}
+
+  Pid process_;
+  Fd socket_;
+};
+
+}  // namespace stockade::sandbox
