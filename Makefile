@@ -41,10 +41,10 @@ format:  ## format the sources in place
 	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 
 install: build  ## install below PREFIX (/usr/local)
-	@cmake --install build --prefix $(DESTDIR)$(PREFIX)
+	@STOCKADE_FINAL_PREFIX=$(PREFIX) cmake --install build --prefix $(DESTDIR)$(PREFIX)
 
 uninstall:  ## remove what install wrote
 	@scripts/uninstall.sh $(DESTDIR)$(PREFIX)
 
 clean:  ## remove the build folders
-	@rm -rf build build-*
+	@rm -rf build build-debug build-asan build-tsan build-fuzz build-fuzz-coverage build-fuzz-planted build-coverage

@@ -1,6 +1,6 @@
 # The seccomp filters as constants: src/sandbox/filters/*.syscalls → generated/filters/NAME.h. libseccomp is needed at
 # build time only (its table of names); building a filter with it at every start would cost 4 to 21 ms.
-find_library(seccomp_archive NAMES libseccomp.a REQUIRED)
+find_library(seccomp_archive NAMES libseccomp.a seccomp REQUIRED)
 set(filters_dir ${PROJECT_SOURCE_DIR}/src/sandbox/filters)
 set(filters_out ${PROJECT_BINARY_DIR}/generated/filters)
 

@@ -3,15 +3,15 @@
 # is there. Packages that are there already are not touched; without root, says what to run.
 set -euo pipefail
 
-debian_build=(g++ cmake ninja-build make pkg-config libyaml-cpp-dev nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev
+debian_build=(g++ cmake ninja-build make pkg-config libyaml-dev nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev
   node-llhttp libseccomp-dev libgtest-dev libgmock-dev libldns-dev mold ccache)
-debian_test=(python3 python3-pytest python3-yaml curl git nftables iproute2 tmux strace procps openssh-server openssh-client
-  postgresql postgresql-client haproxy bubblewrap crun hyperfine npm nodejs golang-go netcat-openbsd
-  libbenchmark-dev clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19)
-fedora_build=(gcc-c++ cmake ninja-build make pkgconf yaml-cpp-devel yaml-cpp-static json-devel fmt-devel cli11-devel
+debian_test=(python3 python3-pytest python3-yaml openssl curl git nftables iproute2 tmux strace procps openssh-server openssh-client
+  postgresql haproxy bubblewrap crun hyperfine npm nodejs golang-go netcat-openbsd
+  clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19)
+fedora_build=(gcc-c++ cmake ninja-build make pkgconf libyaml-devel libyaml-static json-devel fmt-devel cli11-devel
   openssl-devel openssl-static llhttp-devel libseccomp-devel libseccomp-static gtest-devel gmock-devel ldns-devel mold ccache)
-fedora_test=(python3 python3-pytest python3-pyyaml curl git nftables iproute tmux strace procps-ng openssh-server
-  openssh-clients postgresql-server haproxy bubblewrap crun hyperfine nodejs-npm golang nmap-ncat google-benchmark-devel
+fedora_test=(python3 python3-pytest python3-pyyaml openssl curl git nftables iproute tmux strace procps-ng openssh-server
+  openssh-clients postgresql-server haproxy bubblewrap crun hyperfine nodejs-npm golang nmap-ncat
   clang clang-tools-extra compiler-rt llvm)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -33,7 +33,7 @@ already_a_command() {
     nodejs) command -v node >/dev/null ;;
     golang-go | golang) command -v go >/dev/null ;;
     g++ | gcc-c++) command -v g++ >/dev/null ;;
-    cmake | make | git | curl | tmux | strace) command -v "$1" >/dev/null ;;
+    cmake | make | git | curl | tmux | strace | openssl) command -v "$1" >/dev/null ;;
     python3) command -v python3 >/dev/null ;;
     *) return 1 ;;
   esac
