@@ -31,5 +31,7 @@ foreach(worker Inspector Dialer Observer Relay)
   stockade_filter(${list} ${worker}Filter ${list} worker)
 endforeach()
 
+stockade_filter(mask_keeper MaskKeeperFilter mask_keeper worker)
+
 get_property(filter_headers GLOBAL PROPERTY stockade_filter_headers)
 add_custom_target(stockade_filters DEPENDS ${filter_headers})

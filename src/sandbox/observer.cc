@@ -32,7 +32,7 @@ constexpr int kStartPatience = 10'000;  // milliseconds
 constexpr size_t kThreadStack = 256 << 10;
 constexpr uint64_t kDataLimit = 128 << 20;
 constexpr uint64_t kOpenFiles = 512;
-constexpr char kReady = 1, kLogged = 1;
+constexpr char kLogged = 1;
 
 std::vector<FileIdentity> find_allowed(const SandboxPlan& plan) {
   std::vector<FileIdentity> allowed;
@@ -65,7 +65,8 @@ class Process {
 
  private:
   Result<void> start() {
-    STOCKADE_TRY(let_go());
+    STOCKADE_TRY(let_go_of_all_but({socket_, handles_.notify.get(), handles_.observer_diag.get(), handles_.user_namespace.get(),
+                                    handles_.mount_namespace.get()}));
     SocketNotices::Sources sources{.notify = handles_.notify.get(), .diag = handles_.observer_diag.get()};
     sources.allowed = find_allowed(plan_);
     sources.refused = [this](std::string_view path, std::string_view reason) { report(path, reason); };
@@ -85,21 +86,7 @@ class Process {
                                  .threads = true}));
     STOCKADE_TRY(notices_->enter_thread());  // proves that it can be done
     STOCKADE_TRY(add_thread());
-    return send_message(socket_, std::string_view(&kReady, 1));
-  }
-
-  Result<void> let_go() {
-    const int keep[] = {socket_, handles_.notify.get(), handles_.observer_diag.get(), handles_.user_namespace.get(),
-                        handles_.mount_namespace.get()};
-    close_all_except(keep, std::size(keep));
-    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
-    for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2})
-      ::signal(number, SIG_IGN);
-    for (char** entry = environ; entry && *entry; ++entry) ::explicit_bzero(*entry, ::strlen(*entry));
-    STOCKADE_ASSIGN(const Fd null, open_at(AT_FDCWD, "/dev/null", O_RDWR));
-    for (int fd = 0; fd < 3; ++fd)
-      if (::dup2(null.get(), fd) < 0) return fail_errno("let go of standard descriptors");
-    return {};
+    return send_message(socket_, std::string_view(&kObserverReady, 1));
   }
 
   // As root the mounts belong to the machine's root, who must come first; as a user the user namespace gives the right.
@@ -183,23 +170,41 @@ Result<void> await_ready(int socket) {
   Message message;
   STOCKADE_ASSIGN(const ReceiveState state, receive_message(socket, message));
   if (state != ReceiveState::message) return fail(ErrorKind::internal, "it ended without a word");
-  if (message.bytes == std::string_view(&kReady, 1)) return {};
+  if (message.bytes == std::string_view(&kObserverReady, 1)) return {};
   return std::unexpected(decode_failure(std::string_view(message.bytes).substr(std::min<size_t>(1, message.bytes.size()))));
 }
 
 }  // namespace
 
+Result<void> let_go_of_all_but(std::initializer_list<int> keep) {
+  close_all_except(keep);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  for (const int number : {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2})
+    ::signal(number, SIG_IGN);
+  for (char** entry = environ; entry && *entry; ++entry) ::explicit_bzero(*entry, ::strlen(*entry));
+  STOCKADE_ASSIGN(const Fd null, open_at(AT_FDCWD, "/dev/null", O_RDWR));
+  for (int fd = 0; fd < 3; ++fd)
+    if (::dup2(null.get(), fd) < 0) return fail_errno("let go of standard descriptors");
+  return {};
+}
+
+Result<Observer> start_observing(const std::function<int(int socket, pid_t parent)>& body) {
+  STOCKADE_ASSIGN(auto sockets, make_socket_pair(SOCK_SEQPACKET));
+  const pid_t parent = ::getpid();
+  STOCKADE_ASSIGN(Pid process, fork_child([&] { return body(sockets[1].get(), parent); }));
+  sockets[1].reset();
+  STOCKADE_TRY(await_ready(sockets[0].get()));
+  STOCKADE_TRY(set_nonblocking(sockets[0].get()));
+  return Observer(std::move(process), std::move(sockets[0]));
+}
+
 Result<Observer> Observer::start(const SandboxPlan& plan, Handles& handles) {
   if (!handles.notify || !handles.observer_diag || !handles.user_namespace || !handles.mount_namespace)
     return fail(ErrorKind::internal, "start the observer: the sandbox did not hand out what it needs");
-  STOCKADE_ASSIGN(auto sockets, make_socket_pair(SOCK_SEQPACKET));
-  const pid_t parent = ::getpid();
-  STOCKADE_ASSIGN(Pid process, fork_child([&] { return Process(plan, handles, sockets[1].get(), parent).run(); }));
-  sockets[1].reset();
-  for (Fd* handle : {&handles.notify, &handles.observer_diag, &handles.user_namespace, &handles.mount_namespace}) handle->reset();
-  if (auto ready = await_ready(sockets[0].get()); !ready) return std::unexpected(std::move(ready).error().context("start the observer"));
-  STOCKADE_TRY(set_nonblocking(sockets[0].get()));
-  return Observer(std::move(process), std::move(sockets[0]));
+  auto observer = start_observing([&](int socket, pid_t parent) { return Process(plan, handles, socket, parent).run(); });
+  for (Fd* handle : {&handles.notify, &handles.observer_diag}) handle->reset();
+  if (!observer) return std::unexpected(std::move(observer).error().context("start the observer"));
+  return observer;
 }
 
 Result<std::optional<ObserverNotice>> Observer::receive() {

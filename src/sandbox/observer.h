@@ -12,6 +12,7 @@
 // connects hang delays its own further ones.
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "base/pid.h"
@@ -24,7 +25,8 @@ class Observer {
  public:
   static constexpr int kThreadLimit = 32;
 
-  // Takes the handles that are the observer's. Call from the thread that lives as long as the run.
+  // Takes notify and observer_diag. Call from the thread that lives as long as the run. The mask keeper (mask_keeper.h) is
+  // another process with the same interface here; after both, the namespaces' handles can be closed.
   static Result<Observer> start(const SandboxPlan& plan, Handles& handles);
 
   int fd() const { return socket_.get(); }
@@ -36,10 +38,17 @@ class Observer {
   Result<void> acknowledge();
 
  private:
+  friend Result<Observer> start_observing(const std::function<int(int socket, pid_t parent)>& body);
   Observer(Pid process, Fd socket) : process_(std::move(process)), socket_(std::move(socket)) {}
 
   Pid process_;
   Fd socket_;
 };
+
+// Forks a process of this kind. `body` says kObserverReady on its socket, or encode_failure(), and serves.
+Result<Observer> start_observing(const std::function<int(int socket, pid_t parent)>& body);
+inline constexpr char kObserverReady = 1;
+// The first thing in such a process: nothing inherited but `keep`.
+Result<void> let_go_of_all_but(std::initializer_list<int> keep);
 
 }  // namespace stockade::sandbox

@@ -15,7 +15,7 @@ std::string encode_notice(const ObserverNotice& notice) {
 Result<ObserverNotice> decode_notice(std::string_view bytes) {
   WireReader reader(bytes);
   ObserverNotice notice;
-  notice.kind = reader.get_enum(NoticeKind::socket);
+  notice.kind = reader.get_enum(NoticeKind::mask);
   notice.path = reader.get_string(kNoticePathLimit);
   notice.reason = reader.get_string(kNoticeReasonLimit);
   if (!reader.finished()) return fail(ErrorKind::protocol, "the observer sent a malformed notice");

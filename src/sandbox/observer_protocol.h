@@ -1,4 +1,4 @@
-// What the observer tells its supervisor: one bounded record for each refusal, over a SOCK_SEQPACKET pair. The supervisor
+// What observer and mask keeper tell their supervisor: one bounded record for each refusal or restored mask, over a SOCK_SEQPACKET pair. The supervisor
 // acknowledges each with one byte when it is in the log; the agent's call is answered only then. Text of the agent is
 // escaped by the observer, so the supervisor handles printable bytes only.
 #pragma once
@@ -10,9 +10,11 @@
 
 namespace stockade::sandbox {
 
-enum class NoticeKind : uint8_t { socket };
+enum class NoticeKind : uint8_t {
+  socket,  // as an event: wall data, kind "socket", subject `path`, decision deny
+  mask,    // wall data, kind "mask", subject `path`, decision log: what was exchanged outside is masked again
+};
 
-// As an event: wall data, kind "socket", subject `path`, decision deny.
 struct ObserverNotice {
   NoticeKind kind = NoticeKind::socket;
   std::string path;    // as the agent spelled it, escaped

@@ -13,6 +13,7 @@
 #include <chrono>
 
 #include "sandbox/engine_fixture.h"
+#include "sandbox/mask_keeper.h"
 
 namespace stockade::sandbox {
 namespace {
@@ -246,6 +247,73 @@ for pid in children: os.kill(pid, signal.SIGKILL)
 )"), uid);
     EXPECT_TRUE(has(outcome, "mixed True")) << outcome.output.substr(0, 2000) << outcome.error;
     EXPECT_FALSE(host.was_reached()) << outcome.output.substr(0, 2000);
+  }
+}
+
+// The keeper's side of a run: `outside` acts on the tree when the agent has said that it is up.
+std::string run_kept(const SandboxPlan& plan, uid_t uid, const std::string& tree, const std::function<void()>& outside, size_t expected) {
+  const auto pipe = make_pipe();
+  const Outcome outcome = testing::run_plan(plan, uid, [&](NativeSandbox& sandbox) {
+    auto keeper = start_mask_keeper(plan, sandbox.handles());
+    std::string lines = keeper ? "" : keeper.error().render();
+    for (int i = 0; i < 10'000 && ::access((tree + "/up").c_str(), F_OK) != 0; ++i) ::usleep(1000);
+    outside();
+    for (size_t seen = 0; keeper && seen < expected;) {
+      pollfd news{keeper->fd(), POLLIN, 0};
+      if (::poll(&news, 1, 10'000) != 1) break;
+      auto notice = keeper->receive();
+      if (!notice || !*notice) break;
+      lines += fmt::format("{} {}; ", static_cast<int>((*notice)->kind), (*notice)->path);
+      (void)keeper->acknowledge();
+      ++seen;
+    }
+    (void)write_all(pipe->write.get(), lines);
+    Fd(::open((tree + "/go").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+    pollfd end{sandbox.status_fd(), POLLIN, 0};
+    if (::poll(&end, 1, 20'000) != 1) (void)sandbox.kill();
+  });
+  char buffer[4096] = {};
+  pollfd any{pipe->read.get(), POLLIN, 0};
+  if (::poll(&any, 1, 0) == 1) (void)!::read(pipe->read.get(), buffer, sizeof(buffer) - 1);
+  return outcome.output + outcome.error + buffer;
+}
+
+TEST(MaskKeeper, PutsBackWhatSomebodyOutsideReplaced) {
+  for (const uid_t uid : kBoth) {
+    TempTree tree(uid);
+    tree.write(".env", "SECRET1");
+    tree.write("deep/secrets/key", "SECRET1");
+    tree.write(".git/hooks/pre-commit", "true");
+    SandboxPlan plan = python_plan(tree, R"(
+import os, time
+def read(p):
+    try: return open(p).read()
+    except OSError as e: return e.strerror
+def write(p):
+    try: open(p, 'a').write('evil'); return 'WRITTEN'
+    except OSError as e: return e.strerror
+print('before', read('.env'), os.listdir('deep/secrets'), write('.git/hooks/new'))
+open('up', 'w')
+while not os.path.exists('go'): time.sleep(0.01)
+print('after', repr(read('.env')), os.listdir('deep/secrets'), write('.git/hooks/new'))
+)");
+    plan.mounts.back().hidden = {".env", "deep/secrets"};
+    plan.mounts.back().read_only = {".git/hooks"};
+    ASSERT_TRUE(needs_mask_keeper(plan));
+    const std::string said = run_kept(plan, uid, tree.path(), [&] {
+      const std::string at = tree.path();
+      tree.write(".env.new", "SECRET2");
+      ::rename((at + "/.env.new").c_str(), (at + "/.env").c_str());
+      // Whole directories on the way, exchanged.
+      ::rename((at + "/deep").c_str(), (at + "/old").c_str());
+      tree.write("deep/secrets/key", "SECRET2");
+      ::rename((at + "/.git").c_str(), (at + "/old.git").c_str());
+      tree.write(".git/hooks/pre-commit", "true");
+    }, 3);
+    EXPECT_NE(said.find("after '' [] Read-only file system"), std::string::npos) << uid << ": " << said;
+    EXPECT_NE(said.find("1 /w/.env;"), std::string::npos) << said;
+    EXPECT_NE(said.find("1 /w/deep/secrets;"), std::string::npos) << said;
+    EXPECT_NE(said.find("1 /w/.git/hooks;"), std::string::npos) << said;
   }
 }
 

@@ -53,6 +53,7 @@ constexpr Constant kConstants[] = {
     {"MSG_FASTOPEN", 0x20000000},
     {"O_CREAT", O_CREAT},
     {"O_TMPFILE_BIT", 020000000},
+    {"O_PATH_BIT", 010000000},
     {"O_ACCMODE", O_ACCMODE},
     {"S_ISUID", S_ISUID},
     {"S_ISGID", S_ISGID},
