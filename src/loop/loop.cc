@@ -105,6 +105,7 @@ int Loop::timeout_for(Duration longest) const {
 }
 
 Result<bool> Loop::run_once(Duration longest) {
+  stopped_ = false;  // a stop ends one run(): who turns the loop by hand afterwards would spin on what is ready
   std::array<epoll_event, 128> events;
   const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_for(longest));
   if (count < 0 && errno != EINTR) return fail_errno("wait for events");
