@@ -1,0 +1,139 @@
+"""Wall 3 against HAProxy in TCP mode with splice: throughput, new connections, memory of idle connections."""
+import contextlib
+import pathlib
+import statistics
+import subprocess
+import tempfile
+
+from world import NAME, PORT, RESOLVER, SERVER_ADDRESS, World, proportional_set_size
+
+# What a TCP socket is made of in the kernel, apart from the data in its buffers.
+SOCKET_CACHES = ("TCP", "TCPv6", "sock_inode_cache", "filp", "dentry", "eventpoll_epi", "eventpoll_pwq", "tcp_bind_bucket",
+                 "tcp_bind2_bucket", "kmalloc-32", "kmalloc-64", "kmalloc-192")
+HAPROXY = """
+global
+  nbthread 1
+  maxpipes 128
+  maxconn 9500
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 600s
+  timeout server 600s
+  option splice-auto
+  maxconn 9500
+listen bench
+  bind 127.0.0.1:{port} namespace {client}
+  server s {server}:{port}
+"""
+
+
+@contextlib.contextmanager
+def haproxy(world, folder):
+    client = world.client("haproxy")
+    config = folder / "haproxy.cfg"
+    config.write_text(HAPROXY.format(port=PORT, client=client, server=SERVER_ADDRESS))
+    child = world.spawn(["haproxy", "-db", "-f", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_listener(client, child)
+        yield {"client": client, "host": "127.0.0.1", "pids": [child.pid]}
+    finally:
+        world.end(child)
+
+
+def wait_for_listener(client, child):
+    for _ in range(200):
+        if child.poll() is not None:
+            raise RuntimeError("haproxy: " + child.stderr.read())
+        table = subprocess.run(["ip", "netns", "exec", client, "ss", "-Hltn", f"sport = :{PORT}"], capture_output=True, text=True)
+        if table.stdout.strip():
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=0.05)
+    raise RuntimeError("haproxy does not listen")
+
+
+@contextlib.contextmanager
+def stockade(world, folder):
+    """The inspector and the dialer with the real log; the client resolves the name through the inspector."""
+    client = world.client("stockade")
+    state = folder / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    child = world.spawn([str(world.tools / "egress_bench"), f"/run/netns/{client}", NAME, str(PORT), RESOLVER, str(state)],
+                        stdout=subprocess.PIPE, text=True)
+    resolv = pathlib.Path("/etc/netns") / client
+    try:
+        resolv.mkdir(parents=True)
+        (resolv / "resolv.conf").write_text("nameserver 198.18.0.1\n")
+        words = child.stdout.readline().split()
+        if not words or words[0] != "ready":
+            raise RuntimeError("egress_bench did not start")
+        yield {"client": client, "host": NAME, "pids": [child.pid, *map(int, words[1:])], "workers": list(map(int, words[1:]))}
+    finally:
+        world.end(child)
+        subprocess.run(["rm", "-rf", str(resolv)], check=False)
+        with contextlib.suppress(OSError):
+            resolv.parent.rmdir()
+
+
+def interleaved(world, sides, words, key, rounds):
+    """Medians of each side, one after the other in each round."""
+    values = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            values[name].append(world.in_client(side["client"], [words[0], side["host"], PORT, *words[1:]])[key])
+    return {name: statistics.median(list_) for name, list_ in values.items()}
+
+
+def slab_bytes():
+    sizes = {}
+    for line in pathlib.Path("/proc/slabinfo").read_text().splitlines()[2:]:
+        fields = line.split()
+        sizes[fields[0]] = int(fields[1]) * int(fields[3])
+    return {name: sizes.get(name, 0) for name in SOCKET_CACHES}
+
+
+def idle_memory(world, side, connections):
+    """Bytes for each idle connection: our processes' proportional set size, and half of the growth of the kernel's socket
+    caches (of four sockets a connection two are the proxy's)."""
+    before_pss, before_slab = proportional_set_size(side["pids"]), slab_bytes()
+    client = subprocess.Popen(["ip", "netns", "exec", side["client"], str(world.tools / "bench_traffic"), "idle", side["host"],
+                               str(PORT), str(connections)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        if client.stdout.readline().strip() != "ready":
+            raise RuntimeError(f"{connections} idle connections were not reached")
+        wait_for_established(side["client"], connections)
+        after_pss, after_slab = proportional_set_size(side["pids"]), slab_bytes()
+    finally:
+        client.communicate("\n", timeout=60)
+    kernel = sum(max(0, after_slab[name] - before_slab[name]) for name in SOCKET_CACHES) / 2
+    return {"processes": (after_pss - before_pss) * 1024 / connections, "kernel": kernel / connections}
+
+
+def wait_for_established(client, connections):
+    """Until the proxy has accepted all of them, seen by its own sockets having read the client's byte."""
+    for _ in range(600):
+        table = subprocess.run(["ip", "netns", "exec", client, "ss", "-Htn", "state", "established", f"sport = :{PORT}"],
+                               capture_output=True, text=True).stdout.splitlines()
+        if len(table) >= connections and all(line.split()[0] == "0" for line in table):
+            return
+    raise RuntimeError("the proxy has not taken all connections")
+
+
+def measure(tools, seconds=2.0, rounds=5):
+    with tempfile.TemporaryDirectory(prefix="stockade-bench-") as name, World(tools) as world:
+        folder = pathlib.Path(name)
+        with haproxy(world, folder) as theirs, stockade(world, folder) as ours:
+            sides = {"stockade": ours, "haproxy": theirs}
+            result = {"pss_kib": proportional_set_size(ours["workers"])}
+            for connections in (1, 64):
+                result[f"stream_{connections}"] = interleaved(world, sides, ["stream", connections, seconds], "bytes_per_second", rounds)
+            result["rate"] = interleaved(world, sides, ["rate", 32, seconds], "connections_per_second", rounds)
+            result["idle"] = {side: idle_memory(world, sides[side], 9000) for side in sides}
+            return result
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+    print(json.dumps(measure(pathlib.Path(sys.argv[1]), *map(float, sys.argv[2:3])), indent=1))
