@@ -59,9 +59,7 @@ Result<void> RootBuilder::add_devices() {
   STOCKADE_ASSIGN(const struct stat null_info, stat_of(null_.get()));
   if (!is_device(null_info, kDevices[0])) return fail(ErrorKind::denied, "/dev/null is not the null device");
 
-  STOCKADE_ASSIGN(const Fd pts, make_filesystem("devpts", {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}},
-                                                {.read_only = false, .exec = false, .devices = true}));
-  STOCKADE_TRY(attach_mount(pts.get(), dev.get(), "pts"));
+  STOCKADE_TRY(attach_mount(terminals_, dev.get(), "pts"));
   STOCKADE_ASSIGN(const Fd shm, clone_tree(dev.get(), "shm", false));
   STOCKADE_TRY(clear_read_only(shm.get()));
   return attach_mount(shm.get(), dev.get(), "shm");
@@ -90,9 +88,14 @@ Result<void> RootBuilder::bind_device_nodes(int dev) {
   return {};
 }
 
-Result<Pty> open_own_pty() {
+Result<Fd> make_terminals() {
+  return make_filesystem("devpts", {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}},
+                         {.read_only = false, .exec = false, .devices = true});
+}
+
+Result<Pty> open_own_pty(int terminals) {
   Pty pty;
-  STOCKADE_ASSIGN(pty.master, open_at(AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY));
+  STOCKADE_ASSIGN(pty.master, open_at(terminals, "ptmx", O_RDWR | O_NOCTTY));
   struct statfs filesystem {};
   if (::fstatfs(pty.master.get(), &filesystem) < 0) return fail_errno("look at the terminal");
   const int unlocked = 0;

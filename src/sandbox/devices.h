@@ -1,5 +1,5 @@
-// The agent's terminal: a pty of the sandbox's own devpts, opened inside after the root is in place (hardening.md,
-// row 7). The devices of /dev themselves are made by root_fs.
+// The agent's terminal: a pty of the sandbox's own devpts, opened before the filesystem is attached to the root.
+// The devices of /dev themselves are made by root_fs.
 #pragma once
 
 #include "base/fd.h"
@@ -10,7 +10,11 @@ struct Pty {
   Fd master;
   Fd slave;
 };
-// By the agent's process before its exec, with the ids of the agent: the slave is then its own.
-Result<Pty> open_own_pty();
+// By init before it forks the agent: a controlling terminal is inherited by fork alone. Nobody else has seen the
+// filesystem yet. The slave belongs to who calls this.
+Result<Pty> open_own_pty(int terminals);
+
+// A devpts of its own, detached until the root is built.
+Result<Fd> make_terminals();
 
 }  // namespace stockade::sandbox

@@ -211,7 +211,8 @@ TEST_P(EngineControl, EndsWhatExceedsItsMemory) {
   plan.limits.memory = Limit{64U << 20, GetParam() == 0 ? probe_limit_support().memory.strength : Strength::polled, ""};
   plan.command = {"python3", "-c", "import time\nb=bytearray(256<<20)\nfor i in range(0,len(b),4096): b[i]=1\nprint('held')\ntime.sleep(600)"};
   EXPECT_TRUE(as_user(GetParam(), [&] {
-    auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-memory-{}", ::getpid())});
+    const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-memory-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
     if (!sandbox || !sandbox->release()) return false;
     const auto begin = Clock::now();
     while (milliseconds_since(begin) < 20'000) {
@@ -250,7 +251,8 @@ TEST_P(EngineControl, CleansUpAfterALaunchThatFails) {
   SandboxPlan plan = shell_plan("true");
   plan.workdir = "/no/such/place";
   EXPECT_TRUE(as_user(GetParam(), [&] {
-    auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-failed-{}", ::getpid())});
+    const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-failed-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
     if (sandbox) return false;
     std::fprintf(stderr, "%s\n", sandbox.error().render().c_str());
     return sandbox.error().render().find("enter /no/such/place inside: no such file") != std::string::npos;

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -14,6 +15,7 @@
 
 #include "base/confine.h"
 #include "base/wire.h"
+#include "sandbox/devices.h"
 #include "sandbox/privileges.h"
 #include "sandbox/root_fs.h"
 #include "sandbox/seccomp_filter.h"
@@ -46,7 +48,7 @@ void hide_arguments() {
 Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
   std::vector<int> keep = launch.idmaps.descriptors();
   keep.insert(keep.end(), {channels.control, channels.agent, channels.built_read, channels.built_write, launch.sysctls.get()});
-  keep.insert(keep.end(), channels.stdio, channels.stdio + 3);
+  keep.insert(keep.end(), std::begin(channels.stdio), std::end(channels.stdio));
   keep.insert(keep.end(), channels.entrances.begin(), channels.entrances.end());
   close_all_except(keep.data(), keep.size());
   if (launch.identity.mode == Mode::user) {
@@ -76,13 +78,26 @@ Result<Fd> watch_children() {
   return fd;
 }
 
-Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels) {
+Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels, int terminal) {
   clone_args args{};
   args.exit_signal = SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &args, sizeof(args));
   if (pid < 0) return fail_errno("fork the agent's process");
-  if (pid == 0) run_agent(launch, channels);
+  if (pid == 0) run_agent(launch, channels, terminal);
   return static_cast<pid_t>(pid);
+}
+
+// Init leads the session whose terminal this is. Every signal that the terminal has for init (hang-up, background
+// access) stays blocked for ever, so it can neither stop nor end it; and init keeps the slave open, as a shell would, so
+// that an agent which redirects all its streams finds its terminal again in /dev/tty.
+Result<Pty> make_terminal(const Launch& launch, int terminals) {
+  if (!launch.plan->terminal) return Pty();
+  STOCKADE_ASSIGN(Pty pty, open_own_pty(terminals));
+  const Identity& identity = launch.identity;
+  if (identity.mode == Mode::root && ::fchown(pty.slave.get(), identity.agent_kuid, identity.agent_kgid) < 0)
+    return fail_errno("give the terminal to the agent");
+  if (::ioctl(pty.slave.get(), TIOCSCTTY, 0) < 0) return fail_errno("take the terminal");
+  return pty;
 }
 
 // Standard descriptors become the sandbox's /dev/null: init holds no end of the agent's pipes.
@@ -164,19 +179,22 @@ void run_init(const Launch& launch, const InitChannels& channels) {
   };
   must(prepare_init(launch, channels));
   const Fd children = must(watch_children());
-  const pid_t agent = must(fork_agent(launch, channels));
+  Fd terminals = must(make_terminals());
+  Pty pty = must(make_terminal(launch, terminals.get()));
+  const pid_t agent = must(fork_agent(launch, channels, pty.slave.get()));
   ::close(channels.agent);
   ::close(channels.built_read);
-  const RootFs root = must(build_root(launch));
+  const RootFs root = must(build_root(launch, terminals.get()));
+  terminals.reset();
   const char built = root.notify_sockets ? 1 : 0;
   must(write_all(channels.built_write, std::string_view(&built, 1)));
   must(let_go_of_stdio());
   hide_arguments();
   must(give_up_privileges(launch, channels));
-  const int fds[] = {root.proc.get(), root.usage.get()};
-  must(send_message(channels.control, WireWriter().put(Report::root).bytes(), fds));
-  const int keep[] = {channels.control, children.get()};
-  close_all_except(keep, 2);
+  const int fds[] = {root.proc.get(), root.usage.get(), pty.master.get()};
+  must(send_message(channels.control, WireWriter().put(Report::root).bytes(), std::span(fds, pty.master ? 3 : 2)));
+  const int keep[] = {channels.control, children.get(), pty.slave.get()};
+  close_all_except(keep, 3);
   serve(channels.control, children.get(), agent);
 }
 

@@ -2,7 +2,6 @@
 // ids; terminal; what is inherited without asking; no_new_privs; Landlock; capabilities; seccomp last.
 #include <sched.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -11,7 +10,6 @@
 #include "base/wire.h"
 #include "net/transparent.h"
 #include "sandbox/cgroup.h"
-#include "sandbox/devices.h"
 #include "sandbox/init.h"
 #include "sandbox/landlock.h"
 #include "sandbox/notify_filter.h"
@@ -25,7 +23,8 @@ namespace {
 
 class AgentProcess {
  public:
-  AgentProcess(const Launch& launch, const InitChannels& channels) : launch_(launch), plan_(*launch.plan), channels_(channels) {}
+  AgentProcess(const Launch& launch, const InitChannels& channels, int terminal)
+      : launch_(launch), plan_(*launch.plan), channels_(channels), terminal_(terminal) {}
 
   [[noreturn]] void run() {
     if (auto done = become_ready(); !done) {
@@ -38,8 +37,8 @@ class AgentProcess {
  private:
   Result<void> become_ready() {
     for (const int entrance : channels_.entrances) STOCKADE_TRY(enter_cgroup(entrance));
-    std::vector<int> keep = {channels_.agent, channels_.built_read, launch_.sysctls.get()};
-    keep.insert(keep.end(), channels_.stdio, channels_.stdio + 3);
+    std::vector<int> keep = {channels_.agent, channels_.built_read, launch_.sysctls.get(), terminal_.get()};
+    keep.insert(keep.end(), std::begin(channels_.stdio), std::end(channels_.stdio));
     close_all_except(keep.data(), keep.size());
     STOCKADE_TRY(make_network());
     STOCKADE_TRY(await_root());
@@ -71,7 +70,6 @@ class AgentProcess {
   }
 
   Result<void> await_root() {
-    if (::setsid() < 0) return fail_errno("start a session of its own");
     char built = 0;
     if (::read(channels_.built_read, &built, 1) != 1) return fail(ErrorKind::internal, "init ended before the root stood");
     ::close(channels_.built_read);
@@ -105,21 +103,21 @@ class AgentProcess {
     return {};
   }
 
+  // A group of its own, in the foreground: until here every signal is blocked, as init left it, so SIGTTOU can't stop us.
   Result<void> take_terminal() {
-    if (!plan_.terminal) return connect_stdio(channels_.stdio[0], channels_.stdio[1], channels_.stdio[2]);
-    STOCKADE_ASSIGN(Pty pty, open_own_pty());
-    if (::ioctl(pty.slave.get(), TIOCSCTTY, 0) < 0) return fail_errno("take the terminal");
-    STOCKADE_TRY(connect_stdio(pty.slave.get(), pty.slave.get(), pty.slave.get()));
-    master_ = std::move(pty.master);
+    if (::setpgid(0, 0) < 0) return fail_errno("start a process group of its own");
+    if (terminal_ && ::tcsetpgrp(terminal_.get(), ::getpid()) < 0) return fail_errno("come to the terminal's foreground");
+    STOCKADE_TRY(connect_stdio());
+    terminal_.reset();
     return {};
   }
 
-  Result<void> connect_stdio(int in, int out, int err) {
+  Result<void> connect_stdio() {
     // Copies above 2 first: the three may be given in any order, or be each other.
-    const int given[3] = {in, out, err};
     Fd copies[3];
     for (int i = 0; i < 3; ++i) {
-      copies[i] = Fd(::fcntl(given[i], F_DUPFD_CLOEXEC, 3));
+      const int given = channels_.stdio[i] >= 0 ? channels_.stdio[i] : terminal_.get();
+      copies[i] = Fd(::fcntl(given, F_DUPFD_CLOEXEC, 3));
       if (!copies[i]) return fail_errno("connect standard descriptor {}", i);
     }
     for (int i = 0; i < 3; ++i) {
@@ -174,11 +172,10 @@ class AgentProcess {
     } else {
       STOCKADE_TRY(install_seccomp_filter(choice));
     }
-    std::vector<int> fds;
-    if (master_) fds.push_back(master_.get());
-    if (listener) fds.insert(fds.end(), {listener.get(), user_namespace_.get(), mount_namespace_.get(), diag_.get()});
-    STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(), fds));
-    for (Fd* given : {&master_, &user_namespace_, &mount_namespace_, &diag_}) given->reset();
+    const int fds[] = {listener.get(), user_namespace_.get(), mount_namespace_.get(), diag_.get()};
+    STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(),
+                              std::span(fds, listener ? 4 : 0)));
+    for (Fd* given : {&user_namespace_, &mount_namespace_, &diag_}) given->reset();
     return {};
   }
 
@@ -212,12 +209,14 @@ class AgentProcess {
   const SandboxPlan& plan_;
   const InitChannels& channels_;
   bool notify_ = false;
-  Fd master_;
+  Fd terminal_;  // the slave, until the streams are connected
   Fd user_namespace_, mount_namespace_, diag_;  // for the observer
 };
 
 }  // namespace
 
-void run_agent(const Launch& launch, const InitChannels& channels) { AgentProcess(launch, channels).run(); }
+void run_agent(const Launch& launch, const InitChannels& channels, int terminal) {
+  AgentProcess(launch, channels, terminal).run();
+}
 
 }  // namespace stockade::sandbox

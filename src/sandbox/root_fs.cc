@@ -24,7 +24,7 @@ Error&& at_target(Error&& error, const std::string& target) { return std::move(e
 
 }  // namespace
 
-Result<RootFs> build_root(const Launch& launch) { return RootBuilder(launch).build(); }
+Result<RootFs> build_root(const Launch& launch, int terminals) { return RootBuilder(launch, terminals).build(); }
 
 Result<RootFs> RootBuilder::build() {
   STOCKADE_TRY(make_all_mounts_private());

@@ -17,6 +17,7 @@ struct RootFs {
   bool notify_sockets = false;
 };
 
-Result<RootFs> build_root(const Launch& launch);
+// `terminals`: the filesystem for /dev/pts (devices.h).
+Result<RootFs> build_root(const Launch& launch, int terminals);
 
 }  // namespace stockade::sandbox

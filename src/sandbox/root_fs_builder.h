@@ -8,7 +8,7 @@ namespace stockade::sandbox {
 
 class RootBuilder {
  public:
-  explicit RootBuilder(const Launch& launch) : launch_(launch), plan_(*launch.plan) {}
+  RootBuilder(const Launch& launch, int terminals) : launch_(launch), plan_(*launch.plan), terminals_(terminals) {}
   Result<RootFs> build();
 
  private:
@@ -58,6 +58,7 @@ class RootBuilder {
 
   const Launch& launch_;
   const SandboxPlan& plan_;
+  const int terminals_;  // the devpts for /dev/pts, detached
   RootFs out_;
   Fd store_;   // the tmpfs: root/, layers/, empty
   Fd root_;    // its root/, as a mount of its own

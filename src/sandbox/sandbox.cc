@@ -2,7 +2,9 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -71,16 +73,20 @@ class NativeSandbox::Impl {
   Fd control_;
 
  private:
+  bool is_on_pty(int stream) const { return plan_.terminal && options_.pty[stream]; }
+  Result<void> check_stdio() const;
   Result<void> make_cgroup();
   Result<void> start(const Launch& launch);
   Result<void> await_ready(const Launch& launch);
   Result<void> hear(int socket, const Launch& launch);
   Result<void> take_network(LaunchMessage& message);
+  Result<void> take_root(LaunchMessage& message);
   Result<void> take_ready(LaunchMessage& message);
   Result<void> tell_agent(Order order);
   Error launch_died();
   Result<void> stand_still(bool still);
   bool is_our_own_stop(Report report);
+  void signal_foreground_job(int number);
   void throttle();
   std::optional<std::string> over_memory();
   std::optional<std::string> over_disk();
@@ -91,6 +97,7 @@ class NativeSandbox::Impl {
   Pid init_;
   Fd agent_;        // the agent's process until its exec
   Fd agent_pidfd_;
+  Fd terminal_;     // the master
   Fd proc_;
   Fd usage_;
   std::vector<std::string> scratch_;
@@ -158,7 +165,31 @@ Result<void> NativeSandbox::Impl::make_cgroup() {
   return {};
 }
 
+// Whoever holds a person's terminal can read its keys, and whoever holds a directory can leave the root through it.
+Result<void> NativeSandbox::Impl::check_stdio() const {
+  static constexpr const char* kNames[] = {"stdin", "stdout", "stderr"};
+  if (plan_.terminal && !is_on_pty(0) && !is_on_pty(1) && !is_on_pty(2))
+    return fail(ErrorKind::invalid_input, "the plan has a terminal, but no standard stream is on it");
+  const auto refuse = [](int i, const char* what) {
+    return std::unexpected(Error(ErrorKind::denied, fmt::format("{} {}", kNames[i], what))
+                               .hint("redirect it from or to a file, a pipe or /dev/null"));
+  };
+  for (int i = 0; i < 3; ++i) {
+    if (is_on_pty(i)) continue;
+    const int fd = options_.stdio[i];
+    struct stat info {};
+    if (::fstat(fd, &info) < 0) return refuse(i, "is closed");
+    if (S_ISDIR(info.st_mode)) return refuse(i, "is a directory");
+    if (S_ISBLK(info.st_mode)) return refuse(i, "is a block device");
+    if (::fcntl(fd, F_GETFL) & O_PATH) return refuse(i, "is a mere path (O_PATH)");
+    // EIO: a terminal that was hung up, and may be another's by the next login.
+    if (S_ISCHR(info.st_mode) && (::isatty(fd) || errno == EIO)) return refuse(i, "is a terminal, and the agent may only have one of its own");
+  }
+  return {};
+}
+
 Result<void> NativeSandbox::Impl::launch() {
+  STOCKADE_TRY(check_stdio());
   STOCKADE_ASSIGN(const Launch launch, prepare_launch(plan_));
   if (launch.scratch_on_disk) {
     for (size_t i = 0; i < plan_.mounts.size(); ++i) {
@@ -177,7 +208,7 @@ Result<void> NativeSandbox::Impl::start(const Launch& launch) {
   STOCKADE_ASSIGN(auto built, make_pipe());
   STOCKADE_ASSIGN(const std::vector<Fd> entrances, cgroup_.entrances());
   InitChannels channels{.control = control[1].get(), .agent = agent[1].get(), .built_read = built.read.get(), .built_write = built.write.get()};
-  channels.stdio = options_.stdio;
+  for (int i = 0; i < 3; ++i) channels.stdio[i] = is_on_pty(i) ? -1 : options_.stdio[i];
   for (const Fd& entrance : entrances) channels.entrances.push_back(entrance.get());
   channels.keep_kill = launch.identity.mode == Mode::root && !cgroup_.can_freeze();
   auto pid = clone_init({.mode = launch.identity.mode, .cgroup = cgroup_.leaf()});
@@ -230,11 +261,7 @@ Result<void> NativeSandbox::Impl::hear(int socket, const Launch& launch) {
       STOCKADE_TRY(map_ids_of(handles_.agent, launch.identity));
       return tell_agent(Order::mapped);
     case Report::root:
-      if (message.fds.size() != 2) break;
-      proc_ = std::move(message.fds[0]);
-      usage_ = std::move(message.fds[1]);
-      has_root_ = true;
-      return {};
+      return take_root(message);
     case Report::ready:
       return take_ready(message);
     case Report::failed:
@@ -267,14 +294,25 @@ Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
   return {};
 }
 
+Result<void> NativeSandbox::Impl::take_root(LaunchMessage& message) {
+  if (message.fds.size() != 2 + size_t{plan_.terminal}) return fail(ErrorKind::internal, "the sandbox's root is incomplete");
+  proc_ = std::move(message.fds[0]);
+  usage_ = std::move(message.fds[1]);
+  if (plan_.terminal) {
+    terminal_ = std::move(message.fds[2]);
+    handles_.pty_master = Fd(::fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 3));
+    if (!handles_.pty_master) return fail_errno("copy the terminal");
+  }
+  has_root_ = true;
+  return {};
+}
+
 Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
   const bool notify = message.bytes.size() > 1 && message.bytes[1] == 1;
-  if (message.fds.size() != size_t{plan_.terminal} + (notify ? 4 : 0)) return fail(ErrorKind::internal, "the agent's process is incomplete");
-  size_t next = 0;
-  if (plan_.terminal) handles_.pty_master = std::move(message.fds[next++]);
+  if (message.fds.size() != (notify ? 4 : 0)) return fail(ErrorKind::internal, "the agent's process is incomplete");
   if (notify) {
-    for (Fd* handle : {&handles_.notify, &handles_.user_namespace, &handles_.mount_namespace, &handles_.observer_diag})
-      *handle = std::move(message.fds[next++]);
+    Fd* const handles[] = {&handles_.notify, &handles_.user_namespace, &handles_.mount_namespace, &handles_.observer_diag};
+    for (size_t i = 0; i < 4; ++i) *handles[i] = std::move(message.fds[i]);
   }
   is_ready_ = true;
   return {};
@@ -331,12 +369,22 @@ std::optional<NativeSandbox::Status> NativeSandbox::Impl::poll_status() {
 
 Result<void> NativeSandbox::Impl::signal_agent(int number) {
   if (!agent_pidfd_) return fail(ErrorKind::invalid_input, "there is no agent to signal");
-  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), number, nullptr, kSignalProcessGroup) == 0 || errno == ESRCH) return {};
-  if (errno != EINVAL) return fail_errno("signal the agent");
-  // Before 6.9: the number can't be another's while the agent lives, and it leads its group.
-  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), 0, nullptr, 0) < 0) return {};
-  if (::kill(-handles_.agent, number) < 0 && errno != ESRCH) return fail_errno("signal the agent");
+  if (terminal_ && (number == SIGINT || number == SIGQUIT || number == SIGTSTP)) signal_foreground_job(number);
+  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), number, nullptr, kSignalProcessGroup) == 0) return {};
+  // Before 6.9 (EINVAL): the number can't be another's while the agent lives.
+  if (errno == EINVAL && ::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), 0, nullptr, 0) == 0 && ::kill(-handles_.agent, number) == 0)
+    return {};
+  if (errno != ESRCH) return fail_errno("signal the agent");
+  // Gone, or in another group: never that one, which may be init's.
+  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), number, nullptr, 0) < 0 && errno != ESRCH) return fail_errno("signal the agent");
   return {};
+}
+
+// By the terminal itself, which knows the group: no number of ours that could meanwhile be another's.
+void NativeSandbox::Impl::signal_foreground_job(int number) {
+  pid_t group = 0;
+  if (::ioctl(terminal_.get(), TIOCGPGRP, &group) < 0 || group == handles_.agent) return;
+  (void)::ioctl(terminal_.get(), TIOCSIG, number);
 }
 
 Result<void> NativeSandbox::Impl::kill() {

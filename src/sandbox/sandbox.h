@@ -15,7 +15,7 @@ namespace stockade::sandbox {
 // What the sandbox hands out once its walls stand.
 struct Handles {
   std::optional<net::TransparentListeners> listeners;  // plan.network
-  Fd pty_master;                                       // plan.terminal
+  Fd pty_master;                                       // plan.terminal; the sandbox keeps a copy for signal_agent()
   // For the observer (observer.h), where connects are decided outside: seccomp user notifications (SYNC_WAKE_UP set), the
   // agent's namespaces, and a socket_diag of its own, because two processes can't share the answers of one.
   Fd notify;
@@ -31,7 +31,9 @@ class NativeSandbox {
  public:
   struct Options {
     std::string run_id;                 // names the cgroup
-    int stdio[3] = {0, 1, 2};           // given to the agent when there is no terminal
+    // What isn't on the pty is handed in as it is, and must be no terminal, directory or block device.
+    int stdio[3] = {0, 1, 2};
+    bool pty[3] = {true, true, true};   // with plan.terminal: the streams that are the pty (StdioPlan.pty)
     // Charged to the run's cgroup, not killed with it; they must have ended before the sandbox is destroyed. Moving a
     // process into a v1 cgroup takes 12 ms (a grace period of RCU), so give them limits of their own where that matters.
     std::vector<pid_t> worker_pids;
@@ -48,11 +50,13 @@ class NativeSandbox {
   int status_fd() const;  // readable when poll_status() has news (init reports the agent's end; init's own end)
   struct Status {
     EventKind kind;
-    ExitStatus agent;  // exited
+    ExitStatus agent;  // exited; stopped: the signal that did it
   };
   std::optional<Status> poll_status();
 
-  Result<void> signal_agent(int number);  // to the agent's process group
+  // To the agent's process group, or to the agent where it has left that. INT, QUIT and TSTP reach the foreground job of
+  // the pty as well, when that is another one. A stop is reported by poll_status() if the agent itself stops.
+  Result<void> signal_agent(int number);
   Result<void> freeze();
   Result<void> thaw();
   // Kills every process inside and waits until the last is reaped.
