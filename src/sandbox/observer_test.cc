@@ -182,6 +182,32 @@ sys.stdout.flush(); os._exit(0)
   }
 }
 
+TEST(Observer, WaitsNoLongerThanItsCallerLives) {
+  for (const uid_t uid : kBoth) {
+    TempTree tree(uid);
+    const Outcome outcome = run_observed(python_plan(tree, kTry + R"(
+import signal, time
+full = socket.socket(socket.AF_UNIX); full.bind('/w/full'); full.listen(0)
+free = socket.socket(socket.AF_UNIX); free.bind('/w/free'); free.listen(99)
+children = []
+for _ in range(60):
+    pid = os.fork()
+    if pid == 0: attempt('/w/full'); os._exit(0)
+    children.append(pid)
+time.sleep(0.2)
+for pid in children: os.kill(pid, signal.SIGKILL)
+for pid in children: os.waitpid(pid, 0)
+print('free', attempt('/w/free'))
+def ring(*_): raise InterruptedError()
+signal.signal(signal.SIGALRM, ring); signal.setitimer(signal.ITIMER_REAL, 0.05)
+try: s = socket.socket(socket.AF_UNIX); s.connect('/w/full'); s = socket.socket(socket.AF_UNIX); s.connect('/w/full'); print('no')
+except InterruptedError: print('interrupted')
+)"), uid);
+    EXPECT_TRUE(has(outcome, "free CONNECTED")) << uid << ": " << outcome.output << outcome.error;
+    EXPECT_TRUE(has(outcome, "interrupted")) << uid << ": " << outcome.output << outcome.error;
+  }
+}
+
 TEST(Observer, LetsThePlansOwnSocketsOut) {
   for (const uid_t uid : kBoth) {
     TempTree tree(uid);

@@ -1,6 +1,9 @@
 #include "sandbox/socket_notice.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -29,6 +32,7 @@ namespace stockade::sandbox {
 
 namespace {
 
+constexpr timespec kLookAgain{0, 100'000'000};  // how often a blocked connect looks whether its caller still waits
 constexpr size_t kMountTableLimit = 4 << 20;
 constexpr size_t kKnownSockets = 256;
 constexpr size_t kPathOffset = offsetof(sockaddr_un, sun_path);
@@ -95,6 +99,30 @@ std::string read_below(int directory, const std::string& path, size_t limit) {
   return text ? *text : std::string();
 }
 
+// A signal to this thread alone, again and again while it lives: what blocks returns EINTR.
+class Interrupter {
+ public:
+  Result<void> prepare() {
+    struct sigaction nothing {};
+    nothing.sa_handler = [](int) {};  // without SA_RESTART
+    if (::sigaction(SIGALRM, &nothing, nullptr) < 0) return fail_errno("handle a timer's signal");
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGALRM;
+    event._sigev_un._tid = ::gettid();
+    if (::timer_create(CLOCK_MONOTONIC, &event, &timer_) < 0) return fail_errno("make a thread's timer");
+    return {};
+  }
+  void run(const timespec& every) const {
+    const itimerspec times{every, every};
+    ::timer_settime(timer_, 0, &times, nullptr);
+  }
+
+ private:
+  timer_t timer_{};
+};
+thread_local Interrupter interrupter;
+
 }  // namespace
 
 SocketNotices::SocketNotices(Sources sources) : sources_(std::move(sources)) {}
@@ -106,7 +134,8 @@ Result<void> SocketNotices::prepare() {
 }
 
 // From here "N" names descriptor N, which is how a verified file is connected to.
-Result<void> SocketNotices::enter_thread() const {
+Result<void> SocketNotices::enter_thread() {
+  STOCKADE_TRY(interrupter.prepare());
   if (::unshare(CLONE_FS) < 0) return fail_errno("give a thread a working directory of its own");
   STOCKADE_ASSIGN(const Fd descriptors, open_at(sources_.host_proc, "self/fd", O_RDONLY | O_DIRECTORY));
   if (::fchdir(descriptors.get()) < 0) return fail_errno("enter the directory of descriptors");
@@ -116,8 +145,11 @@ Result<void> SocketNotices::enter_thread() const {
 SocketNotices::Next SocketNotices::receive(seccomp_notif& notification) const {
   std::memset(&notification, 0, sizeof(notification));
   if (::ioctl(sources_.notify, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0) return Next::notification;
-  // ENOENT: the caller died meanwhile; or, at once and for ever, nobody is left who could call.
-  return errno == ENOENT || errno == EINTR ? Next::nothing : Next::finished;
+  if (errno == EINTR) return Next::nothing;
+  // ENOENT: the caller died meanwhile; or, at once and for ever, nobody is left who could call (then it is hung up, too).
+  pollfd listener{sources_.notify, 0, 0};
+  const bool hung_up = errno != ENOENT || ::poll(&listener, 1, 0) > 0;
+  return hung_up ? Next::finished : Next::nothing;
 }
 
 bool SocketNotices::is_still_waiting(uint64_t id) const {
@@ -156,7 +188,23 @@ int SocketNotices::decide(const seccomp_notif& notification) {
     sources_.refused("socket of another network", "a socket that was not made inside can't be connected");
     return -EACCES;
   }
-  return ::connect(socket.get(), address.get(), address.size) == 0 ? 0 : -errno;
+  return connect_until_gone(notification.id, socket.get(), address.get(), address.size);
+}
+
+// A caller that was killed or interrupted must not hold a thread of ours. Where the socket has a timeout of its own that
+// ends the wait, and starting anew would extend it.
+int SocketNotices::connect_until_gone(uint64_t id, int socket, const sockaddr* address, unsigned size) const {
+  timeval timeout{};
+  const bool is_blocking = (::fcntl(socket, F_GETFL) & O_NONBLOCK) == 0 && get_option(socket, SO_SNDTIMEO, timeout) &&
+                           timeout.tv_sec == 0 && timeout.tv_usec == 0;
+  if (!is_blocking) return ::connect(socket, address, size) == 0 ? 0 : -errno;
+  interrupter.run(kLookAgain);
+  int result;
+  do {
+    result = ::connect(socket, address, size) == 0 ? 0 : -errno;
+  } while (result == -EINTR && is_still_waiting(id));
+  interrupter.run({});
+  return result;
 }
 
 int SocketNotices::connect_path(const seccomp_notif& notification, int socket, const std::string& path) {
@@ -181,7 +229,7 @@ int SocketNotices::connect_path(const seccomp_notif& notification, int socket, c
   const std::string number = std::to_string(file->get());
   number.copy(name.sun_path, sizeof(name.sun_path) - 1);
   const auto size = static_cast<socklen_t>(kPathOffset + number.size() + 1);
-  return ::connect(socket, reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : -errno;
+  return connect_until_gone(notification.id, socket, reinterpret_cast<const sockaddr*>(&name), size);
 }
 
 // Our root is the sandbox's; "self" in its /proc would be us, whom it doesn't show.

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <linux/seccomp.h>
+#include <sys/socket.h>
 
 #include <functional>
 #include <mutex>
@@ -49,7 +50,7 @@ class SocketNotices {
   // Reads what is needed before the first notification: the network namespace's identity.
   Result<void> prepare();
   // Once in each thread.
-  Result<void> enter_thread() const;
+  Result<void> enter_thread();
   // Waits for a notification; false when the filter has no process left.
   enum class Next { notification, nothing, finished };
   Next receive(seccomp_notif& notification) const;
@@ -58,6 +59,7 @@ class SocketNotices {
 
  private:
   int decide(const seccomp_notif& notification);
+  int connect_until_gone(uint64_t id, int socket, const sockaddr* address, unsigned size) const;
   int connect_path(const seccomp_notif& notification, int socket, const std::string& path);
   bool is_still_waiting(uint64_t id) const;
   Result<Fd> open_as_caller(uint32_t thread, const std::string& path) const;
