@@ -11,6 +11,13 @@ namespace stockade::sandbox {
 
 namespace {
 
+std::optional<uint64_t> mount_id(int fd) {
+  struct statx info;
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &info) < 0 || !(info.stx_mask & STATX_MNT_ID)) return std::nullopt;
+  return info.stx_mnt_id;
+}
+
+
 // "/a/b" → "a/b"; the plan's targets are absolute and normalised.
 Result<std::string> relative_target(const std::string& target) {
   if (!target.starts_with('/') || target.find("//") != std::string::npos || (target + "/").find("/../") != std::string::npos)
@@ -111,10 +118,16 @@ Result<RootBuilder::Place> RootBuilder::place_of(const std::string& target) {
   if (!directory) return std::unexpected(std::move(directory).error());
   place.directory = std::move(*directory);
   STOCKADE_ASSIGN(const struct stat info, stat_of(place.directory.get()));
-  place.ours = info.st_dev == device_;
+  place.ours = info.st_dev == device_ || is_disk_scratch(place.directory.get());
   place.uid = info.st_uid;
   place.gid = info.st_gid;
   return place;
+}
+
+// Whether a directory lies in scratch of ours on disk: told by the mount, since the person's trees may be on that device.
+bool RootBuilder::is_disk_scratch(int directory) const {
+  const auto id = mount_id(directory);
+  return id && std::find(disk_scratch_.begin(), disk_scratch_.end(), *id) != disk_scratch_.end();
 }
 
 Result<void> RootBuilder::make_directories(const std::string& relative) {
@@ -215,7 +228,11 @@ Result<void> RootBuilder::add_scratch(const Mount& mount, const Source& source) 
   if (launch_.scratch_on_disk) {
     STOCKADE_TRY(make_mount_point(place, true));
     STOCKADE_ASSIGN(const Fd tree, clone_source(source, mount, false));
-    return attach_mount(tree.get(), place.directory.get(), place.name);
+    STOCKADE_TRY(attach_mount(tree.get(), place.directory.get(), place.name));
+    const auto id = mount_id(tree.get());
+    if (!id) return fail_errno("look at a scratch directory");
+    disk_scratch_.push_back(*id);
+    return {};
   }
   if (!place.ours)
     return fail(ErrorKind::invalid_input, "a private directory can't lie inside a tree of the host");

@@ -30,6 +30,7 @@ class RootBuilder {
   Result<void> make_mount_point(const Place& place, bool directory);
   Result<void> inherit_owner(const Place& place);
   bool is_in_scratch(const std::string& target) const;
+  bool is_disk_scratch(int directory) const;
   Result<Fd> clone_source(const Source& source, const Mount& mount, bool read_only);
   Result<void> add_bind(const Mount& mount, const Source& source, bool read_only);
   Result<void> add_scratch(const Mount& mount, const Source& source);
@@ -66,6 +67,7 @@ class RootBuilder {
   Fd null_;    // /dev/null inside, to be cloned as a mask
   dev_t device_ = 0;
   size_t layers_ = 0;
+  std::vector<uint64_t> disk_scratch_;  // ids of the mounts
 };
 
 }  // namespace stockade::sandbox

@@ -54,7 +54,10 @@ uint64_t at_most(const std::optional<uint64_t>& given, uint64_t ours) { return s
 void make_limits_small(policy::Policy& policy, ProbeScene scene) {
   policy::Sandbox& sandbox = policy.sandbox;
   if (scene == ProbeScene::time) policy.limits.time = std::chrono::milliseconds(300);
-  if (scene == ProbeScene::memory) sandbox.memory = at_most(sandbox.memory, kMemory);
+  if (scene == ProbeScene::memory) {
+    sandbox.memory = at_most(sandbox.memory, kMemory);
+    sandbox.disk = at_most(sandbox.disk, kDisk);
+  }
   if (scene != ProbeScene::limits) return;
   sandbox.pids = at_most(sandbox.pids, kPids);
   sandbox.disk = at_most(sandbox.disk, kDisk);

@@ -20,7 +20,8 @@ namespace stockade::supervisor {
 namespace {
 
 constexpr size_t kOutputLimit = 256U << 10;
-constexpr const char* kPatience = "8";  // seconds that one attack has
+constexpr const char* kPatience = "3";      // seconds that one attack has
+constexpr const char* kLongPatience = "10";  // one that is to end its run
 
 // Beside the program in a build folder; in lib/stockade where it is installed.
 Result<std::string> find_driver() {
@@ -152,7 +153,8 @@ class Probe {
     for (const ProbeAttack& attack : probe_attacks())
       if (attack.scene == scene) attacks.push_back(&attack);
     STOCKADE_ASSIGN(ProbePlan plan, plan_scene(scene, layered_.policy, surroundings_, fixture_, driver_, without_));
-    plan.plan.command = {kProbeDriver, "drive", kPatience};
+    const bool ends = scene == ProbeScene::time || scene == ProbeScene::memory;
+    plan.plan.command = {kProbeDriver, "drive", ends ? kLongPatience : kPatience};
     for (const ProbeAttack* attack : attacks) plan.plan.command.push_back(spec_of(*attack, plan));
     STOCKADE_ASSIGN(const SceneOutcome outcome, run_scene(settings_for(plan, fixture_, without_)));
     if (!outcome.error.empty()) return fail(ErrorKind::unavailable, "the probe's sandbox did not start: {}", outcome.error);
@@ -161,7 +163,7 @@ class Probe {
     for (size_t i = 0; i < attacks.size(); ++i) {
       ProbeRow row{attacks[i]->name, attacks[i]->what, attacks[i]->wall, false, {}, true};
       const auto line = line_for(lines, i);
-      if (scene == ProbeScene::time || scene == ProbeScene::memory) judge_by_end(row, scene, outcome);
+      if (ends) judge_by_end(row, scene, outcome);
       else if (line) judge(row, *attacks[i], *line);
       else row.evidence = fmt::format("no answer: the run ended by {}", outcome.ended_by);
       if (attacks[i]->name == "dns_tunnel" && queries.find("tunnel.stockade-probe") != std::string::npos) {

@@ -56,6 +56,18 @@ Event control_event(std::string kind, Decision decision, std::string subject, st
   return event;
 }
 
+Event to_event(const sandbox::ObserverNotice& notice) {
+  const bool refused = notice.kind == sandbox::NoticeKind::socket;
+  Event event;
+  event.wall = Wall::data;
+  event.kind = refused ? "socket" : "mask";
+  event.decision = refused ? Decision::deny : Decision::log;
+  event.subject = notice.path;
+  event.reason = notice.reason;
+  if (refused) event.hint = "name the socket in `sockets` of the entry of `files` that it lies in";
+  return event;
+}
+
 }  // namespace
 
 Run::Run(RunSettings settings, const Clock& clock)
@@ -96,7 +108,46 @@ Result<void> Run::open_log() {
   return {};
 }
 
-Result<void> Run::start_observer() { return {}; }
+// The processes that answer the agent's connects and put masks back, where the plan needs them.
+Result<void> Run::start_observers() {
+  sandbox::Handles& handles = sandbox_->handles();
+  if (handles.notify) {
+    STOCKADE_ASSIGN(auto observer, sandbox::Observer::start(settings_.plan, handles));
+    observers_.push_back({"observer", std::move(observer)});
+  }
+  if (sandbox::needs_mask_keeper(settings_.plan)) {
+    STOCKADE_ASSIGN(auto keeper, sandbox::start_mask_keeper(settings_.plan, handles));
+    observers_.push_back({"mask keeper", std::move(keeper)});
+  }
+  for (size_t i = 0; i < observers_.size(); ++i) {
+    loop_->spawn(watch_process(observers_[i].process.pidfd(), observers_[i].name));
+    loop_->spawn(hear_observer(i));
+  }
+  return {};
+}
+
+loop::Task<void> Run::hear_observer(size_t index) {
+  sandbox::Observer& observer = observers_[index].process;
+  auto line = loop::AsyncFd::adopt(*loop_, Fd(::fcntl(observer.fd(), F_DUPFD_CLOEXEC, 3)));
+  if (!line) co_return;
+  while (!ended_by_) {
+    auto notice = observer.receive();
+    if (!notice) {
+      end(EndedBy{EndCause::error, observers_[index].name}, notice.error().message());
+      co_return;
+    }
+    if (*notice) {
+      if (!record(to_event(**notice))) co_return;
+      if (auto told = observer.acknowledge(); !told) {
+        end(EndedBy{EndCause::error, observers_[index].name}, told.error().message());
+        co_return;
+      }
+      continue;
+    }
+    line->exhausted_read();
+    co_await line->readable();
+  }
+}
 
 Result<void> Run::start_workers() {
   if (!settings_.plan.network) return {};
@@ -107,6 +158,7 @@ Result<void> Run::start_workers() {
 Result<void> Run::launch_sandbox() {
   sandbox::NativeSandbox::Options options;
   options.run_id = directory_->id();
+  options.weakening = settings_.weakening;
   for (size_t i = 0; i < 3; ++i) options.stdio[i] = settings_.stdio[i];
   for (size_t i = 0; i < 3; ++i) options.pty[i] = settings_.pty[i];
   STOCKADE_ASSIGN(auto sandbox, sandbox::NativeSandbox::launch(settings_.plan, options));
@@ -125,7 +177,7 @@ Result<void> Run::connect_parts() {
     loop_->spawn(watch_process(egress_->inspector_pidfd(), "inspector"));
     loop_->spawn(watch_process(egress_->dialer_pidfd(), "dialer"));
   }
-  STOCKADE_TRY(start_observer());
+  STOCKADE_TRY(start_observers());
   STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   STOCKADE_ASSIGN(auto signals, catch_signals());
   STOCKADE_ASSIGN(signals_, loop::AsyncFd::adopt(*loop_, std::move(signals)));
@@ -469,6 +521,7 @@ RunOutcome Run::finish() {
   if (auto written = directory_->write_record(record_, false); !written)
     outcome.notes.push_back(written.error().render());
   loop_.reset();
+  observers_.clear();
   egress_.reset();
   sandbox_.reset();
   ::rmdir(settings_.plan.staging_root.c_str());  // stays where something was kept aside

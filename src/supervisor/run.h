@@ -14,6 +14,7 @@
 #include "monitor/ended_by.h"
 #include "policy/policy.h"
 #include "sandbox/plan.h"
+#include "sandbox/weakening.h"
 #include "supervisor/run_directory.h"
 #include "terminal/relay_link.h"
 
@@ -22,6 +23,7 @@ namespace stockade::supervisor {
 struct RunSettings {
   policy::Policy policy;
   sandbox::SandboxPlan plan;
+  sandbox::Weakening weakening;  // the probe only
   std::vector<std::string> writable_trees;  // watched for what would run later
   Places places;
   std::string name;

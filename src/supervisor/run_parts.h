@@ -9,6 +9,8 @@
 #include "event/log.h"
 #include "loop/loop.h"
 #include "monitor/limits.h"
+#include "sandbox/mask_keeper.h"
+#include "sandbox/observer.h"
 #include "sandbox/persistence_watch.h"
 #include "sandbox/sandbox.h"
 #include "supervisor/control_socket.h"
@@ -43,7 +45,8 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> start_workers();
   Result<void> launch_sandbox();
   Result<void> connect_parts();
-  Result<void> start_observer();
+  Result<void> start_observers();
+  loop::Task<void> hear_observer(size_t index);
   void snapshot_trees();
   std::string path_of_agent() const;
   bool has_polled_limit() const;
@@ -79,6 +82,11 @@ class Run final : public ControlHandler, public egress::Authority {
   std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
   std::unique_ptr<egress::EgressLink> egress_;
   std::optional<sandbox::NativeSandbox> sandbox_;
+  struct NamedObserver {
+    std::string name;
+    sandbox::Observer process;
+  };
+  std::vector<NamedObserver> observers_;
   std::optional<ProgramLookup> programs_;
   std::unique_ptr<ControlServer> control_;
   loop::AsyncFd signals_;
