@@ -67,7 +67,9 @@ class Process {
   Result<void> start() {
     STOCKADE_TRY(let_go_of_all_but({socket_, handles_.notify.get(), handles_.observer_diag.get(), handles_.user_namespace.get(),
                                     handles_.mount_namespace.get()}));
-    SocketNotices::Sources sources{.notify = handles_.notify.get(), .diag = handles_.observer_diag.get()};
+    SocketNotices::Sources sources;
+    sources.notify = handles_.notify.get();
+    sources.diag = handles_.observer_diag.get();
     sources.allowed = find_allowed(plan_);
     sources.refused = [this](std::string_view path, std::string_view reason) { report(path, reason); };
     STOCKADE_ASSIGN(host_proc_, open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY));

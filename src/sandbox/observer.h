@@ -9,7 +9,7 @@
 // killed; until then connects inside fail, since the listener is gone with it.
 //
 // Connects may block, so there are threads: as many as calls wait, at most kThreadLimit. An agent that lets so many
-// connects hang delays its own further ones.
+// connects hang delays its own further ones, and each of these threads counts as one of its processes (`pids`).
 #pragma once
 
 #include <functional>
