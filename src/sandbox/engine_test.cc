@@ -114,9 +114,9 @@ TEST_P(Engine, KeepsInitOutOfTheAgentsReach) {
 
 TEST_P(Engine, LetsNothingInheritedThrough) {
   const Fd open_elsewhere(::open("/", O_RDONLY | O_DIRECTORY));  // without O_CLOEXEC
-  const Outcome outcome = sh("ls /proc/self/fd; grep -E '^(SigBlk|SigIgn)' /proc/self/status; cat /proc/self/oom_score_adj; ps -o sid= -p $$ | tr -d ' '");
+  const Outcome outcome = sh("ls /proc/self/fd; grep -E '^(SigBlk|SigIgn)' /proc/self/status; cat /proc/self/oom_score_adj; ps -o sid=,pgid= -p $$ | tr -s ' '");
   EXPECT_RUNS(outcome, 0);
-  EXPECT_EQ(outcome.output, "0\n1\n2\n3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n1000\n2\n");
+  EXPECT_EQ(outcome.output, "0\n1\n2\n3\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n1000\n 1 2\n") << "in init's session, in a group of its own";
 }
 
 TEST_P(Engine, MakesTheRootAndItsFilesReadOnly) {
