@@ -4,18 +4,16 @@
 #   scripts/fuzz.sh [NAME…]          FUZZ_CHECKS=1 adds fuzz/coverage.sh and fuzz/planted.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=${BUILD:-build-fuzz}
+build=$(realpath -m "${BUILD:-build-fuzz}")
 seconds=${FUZZ_SECONDS:-600}
 jobs=${FUZZ_JOBS:-$(nproc)}
-cmake --preset fuzz -B "$build" >/dev/null
-cmake --build "$build" --target fuzzers -j "$(nproc)"
-
 names=("$@")
 if [[ $# == 0 ]]; then for source in fuzz/*_fuzz.cc; do names+=("$(basename "$source" _fuzz.cc)"); done; fi
 for name in "${names[@]}"; do
   [[ -f fuzz/${name}_fuzz.cc ]] || { echo "fuzz: no target '$name'" >&2; exit 1; }
-  [[ -x $build/fuzz/${name}_fuzz ]] || { echo "fuzz: $name was not built" >&2; exit 1; }
 done
+cmake --preset fuzz -B "$build" >/dev/null
+cmake --build "$build" -j "$(nproc)" --target "${names[@]/%/_fuzz}" >"$build/build.log" || { cat "$build/build.log" >&2; exit 1; }
 
 one() {  # NAME: its log, and on a finding how to repeat it
   local name=$1 program=$build/fuzz/${1}_fuzz findings=$build/findings/$1 work=$build/corpus/$1 log=$build/findings/$1.log
@@ -37,7 +35,7 @@ export build seconds
 status=0
 printf '%s\0' "${names[@]}" | xargs -0 -P "$jobs" -I{} bash -c 'one {}' || status=1
 if [[ ${FUZZ_CHECKS:-} == 1 ]]; then
-  fuzz/coverage.sh "$PWD/$build-coverage" "$@" || status=1
-  fuzz/planted.sh "$PWD/$build-planted" "$@" || status=1
+  fuzz/coverage.sh "$build-coverage" "$@" || status=1
+  fuzz/planted.sh "$build-planted" "$@" || status=1
 fi
 exit $status
