@@ -89,6 +89,9 @@ int run(const RunOptions& options) {
   for (const auto& warning : prepared->layered.warnings) speaker.note("warning", warning.render());
   for (const auto& note : prepared->layered.notes) speaker.note("note", note.render());
   for (const std::string& note : prepared->compiled.notes) speaker.note("note", note);
+  if (prepared->compiled.default_workspace)
+    speaker.note("note", fmt::format("{} is writable, since no policy says which files the agent may have",
+                                     prepared->surroundings.cwd));
   auto settings = supervisor::make_settings(*prepared, options.name);
   if (!settings) {
     speaker.failed(settings.error());

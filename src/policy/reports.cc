@@ -168,15 +168,11 @@ Report trust_report(const std::string& file, const Surroundings& surroundings) {
   return report;
 }
 
+// Every error, a line each: whoever mends the file wants all of them at once.
 Error as_error(const Layered& layered) {
-  const Diagnostic& first = layered.errors.front();
-  std::string sentence =
-      first.where.file.empty() ? first.message : fmt::format("{}: {}", first.where.to_string(), first.message);
-  if (layered.errors.size() > 1)
-    sentence += fmt::format(" (and {} more error{})", layered.errors.size() - 1, layered.errors.size() == 2 ? "" : "s");
   const bool unbuilt =
       std::all_of(layered.errors.begin(), layered.errors.end(), [](const Diagnostic& error) { return error.unbuilt; });
-  return Error(unbuilt ? ErrorKind::unavailable : ErrorKind::invalid_input, std::move(sentence)).hint(first.hint);
+  return Error(unbuilt ? ErrorKind::unavailable : ErrorKind::invalid_input, render(layered.errors));
 }
 
 }  // namespace stockade::policy

@@ -113,7 +113,7 @@ TEST_F(Reports, TellWhatIsNotBuiltFromWhatIsWrong) {
   EXPECT_EQ(as_error(inspect(put("a.yaml", "rules: []\n"), s_)).kind(), ErrorKind::unavailable);
   const Error error = as_error(inspect(put("a.yaml", "rules: []\nnme: x\nfoo: 1\n"), s_));
   EXPECT_EQ(error.kind(), ErrorKind::invalid_input);
-  EXPECT_THAT(error.render(), HasSubstr("and 2 more errors"));
+  for (const char* each : {"rules", "nme", "foo"}) EXPECT_THAT(error.render(), HasSubstr(each));
 }
 
 TEST_F(Reports, ShowTestsThatFail) {
