@@ -157,7 +157,8 @@ loop::Task<void> serve_proxy_connection(Inspector& inspector, Fd client, Endpoin
   if (!room) {
     Notice notice = make_notice(Destination{}, "too many connections at once");
     notice.subject = "proxy";
-    co_await refuse(inspector, std::move(*connection), std::move(notice), Answer{});
+    Answer reset;
+    co_await refuse(inspector, std::move(*connection), std::move(notice), std::move(reset));
     co_return;
   }
   const TimePoint deadline = inspector.loop().now() + kFirstBytesDeadline;
@@ -166,12 +167,13 @@ loop::Task<void> serve_proxy_connection(Inspector& inspector, Fd client, Endpoin
     auto count = co_await in.read_more(connection->client, deadline);
     if (!count || *count == 0) co_return;
   }
+  Destination none;  // named: g++ 12 destroys an aggregate twice that is made inside a co_await
   if (in.bytes()[0] == 5)
     co_await serve_socks(inspector, std::move(*connection), std::move(in));
   else if (in.bytes().starts_with(kConnect))
     co_await serve_connect(inspector, std::move(*connection), std::move(in));
   else
-    co_await serve_http(inspector, std::move(*connection), Destination{}, std::move(in), std::nullopt, HttpRole::proxy);
+    co_await serve_http(inspector, std::move(*connection), std::move(none), std::move(in), std::nullopt, HttpRole::proxy);
 }
 
 }  // namespace stockade::egress

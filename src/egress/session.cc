@@ -237,7 +237,8 @@ loop::Task<void> serve_admitted(Inspector& inspector, Connection connection, Des
   if (!reason.empty()) {
     if (ready) inspector.flow_ended(ready->flow, true);
     Notice notice = make_notice(to, std::move(reason), "a rule with protocol: tcp passes any protocol to this host and port");
-    co_await refuse(inspector, std::move(connection), std::move(notice), answer_for(first));
+    Answer answer = answer_for(first);
+    co_await refuse(inspector, std::move(connection), std::move(notice), std::move(answer));
   } else if (first == net::FirstBytes::tls) {
     co_await serve_tls(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready));
   } else {

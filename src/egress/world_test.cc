@@ -117,6 +117,7 @@ class TestAuthority final : public Authority {
 
 // The agent's process: first the sandbox's network, whose listeners go out through `out`; then the agent's own code.
 int agent_body(Script& script, int out) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (script.proxy_port == 0) {
     if (::unshare(CLONE_NEWNET) < 0) die("unshare net");
     if (auto routed = net::route_everything_to_loopback(); !routed) die(routed.error().message().c_str());
@@ -145,6 +146,7 @@ int run_script(Script& script) {
   if (auto routed = net::route_everything_to_loopback(); !routed) die(routed.error().message().c_str());
   auto ready = make_pipe().value();
   Pid servers = fork_child([&] {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     Servers book;
     if (script.servers) script.servers(book);
     ready.write.reset();
@@ -244,6 +246,8 @@ void play(Script script) {
   new (shared_counters) Counters();
   auto child = fork_child([&] {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // A run that hangs ends here, and its children with it.
+    ::alarm(60);
     return run_script(script);
   });
   ASSERT_TRUE(child);

@@ -19,6 +19,8 @@ struct Counters {
   int dns_queries = 0;      // seen by the resolver outside
   long bytes_received = 0;  // by servers
   int agent_connects = 0;   // successful connects inside
+  int reached = 0;          // what a hostile inspector reached
+  int refused = 0;          // and what it was refused
 };
 
 class Servers {

@@ -1,0 +1,266 @@
+// An inspector that was taken over: a program that holds the inspector's two sockets, is confined as the inspector is,
+// and tries to reach names, addresses, ports, counts and bytes beyond the policy.
+#include <gtest/gtest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/message_socket.h"
+#include "egress/worker.h"
+#include "egress/world_test.h"
+
+namespace stockade::egress::world {
+namespace {
+
+using event::Decision;
+using policy::Protocol;
+
+class Rogue {
+ public:
+  Rogue(Fd supervisor, Fd dialer) : supervisor_(std::move(supervisor)), dialer_(std::move(dialer)) {
+    close_all_except({supervisor_.get(), dialer_.get()});
+  }
+  int supervisor() const { return supervisor_.get(); }
+  int dialer() const { return dialer_.get(); }
+
+  template <typename Record>
+  void send(int socket, const Record& record) {
+    WireWriter out;
+    out.put(Record::kType);
+    write_record(out, record);
+    (void)send_message(socket, out.bytes());
+  }
+
+  // Asks the dialer and waits for its answer; a connection comes with a descriptor. Counts what was reached.
+  Fd dial(Destination to) {
+    Dial dial;
+    dial.flow = ++flow_;
+    dial.to = std::move(to);
+    send(dialer(), dial);
+    Message message;
+    if (receive_message(dialer(), message).value_or(ReceiveState::closed) != ReceiveState::message) return Fd();
+    WireReader in(message.bytes);
+    (void)in.get_enum(RecordType::drained);
+    Dialed dialed;
+    read_record(in, dialed);
+    if (dialed.result == DialResult::connected) ++counters().reached;
+    else ++counters().refused;
+    return message.fds.empty() ? Fd() : std::move(message.fds[0]);
+  }
+
+  uint64_t flow_ = 0;
+
+ private:
+  Fd supervisor_;
+  Fd dialer_;
+};
+
+Destination by_name(const std::string& host, uint16_t port, int32_t rule) {
+  Destination to;
+  to.host = host;
+  to.port = port;
+  to.rule = rule;
+  return to;
+}
+
+Destination by_address(const std::string& address, uint16_t port, int32_t rule) {
+  Destination to;
+  to.address = *IpAddress::parse(address);
+  to.port = port;
+  to.rule = rule;
+  return to;
+}
+
+Script rogue_script(std::function<void(Rogue&)> body) {
+  Script script;
+  script.proxy_port = 3128;  // no agent is needed
+  script.expect_failure = true;
+  script.policy = policy_of({allow("api.example", 443, Protocol::tcp), allow("*.wild.example", 443, Protocol::tcp)});
+  script.servers = [](Servers& servers) {
+    servers.dns("9.9.9.9:53", {{"api.example", {"93.184.216.34"}}, {"evil.example", {"93.184.216.35"}}, {"x.wild.example", {"127.0.0.1"}}});
+    const auto count_bytes = [](int socket) {
+      char buffer[65536];
+      ssize_t count;
+      while ((count = ::recv(socket, buffer, sizeof(buffer), 0)) > 0) __atomic_add_fetch(&counters().bytes_received, count, __ATOMIC_SEQ_CST);
+    };
+    for (const char* address : {"93.184.216.34:443", "93.184.216.35:443", "127.0.0.1:443", "169.254.169.254:443"}) servers.tcp(address, count_bytes);
+    servers.tcp("93.184.216.34:22", count_bytes);
+  };
+  const auto policy = script.policy;
+  script.options.inspector = [body, policy](Fd supervisor, Fd dialer) {
+    Rogue rogue(std::move(supervisor), std::move(dialer));
+    if (!confine_egress_worker(WorkerKind::inspector, 0, policy.network)) return 1;
+    body(rogue);
+    return 0;
+  };
+  return script;
+}
+
+TEST(HostileInspector, ReachesNoNameAddressOrPortBeyondThePolicy) {
+  Script script = rogue_script([](Rogue& rogue) {
+    for (const int32_t rule : {-1, 0, 1, 2, 1'000'000, INT32_MIN}) {
+      rogue.dial(by_name("evil.example", 443, rule));
+      rogue.dial(by_name("api.example", 22, rule));
+      rogue.dial(by_name("127.0.0.1", 443, rule));
+      rogue.dial(by_name("localhost", 443, rule));
+      rogue.dial(by_name("x.wild.example", 443, rule));  // a name that resolves to loopback
+      rogue.dial(by_name("mfrggzdfmztwq2lknnwg23tpobyxe43uov3h.wild.example", 443, rule));
+      for (const char* spelling : {"API.example", "api.example.", "api.example\n", " api.example", "api.example@evil.example", ""})
+        rogue.dial(by_name(spelling, 443, rule));
+      for (const char* address : {"93.184.216.34", "127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"})
+        rogue.dial(by_address(address, 443, rule));
+    }
+    rogue.dial(by_name("api.example", 443, 1));  // the wrong rule
+  });
+  script.check = [](const auto& events, const Counters& seen) {
+    EXPECT_EQ(seen.reached, 0);
+    EXPECT_EQ(seen.connections, 0);
+    EXPECT_EQ(seen.refused, 6 * 17 + 1);
+    EXPECT_LE(seen.dns_queries, 12);  // of x.wild.example, which a rule allows to ask for
+    EXPECT_EQ(count_events(events, "connect", Decision::allow, "evil.example:443"), 0);
+    EXPECT_NE(refusal_of(events, "evil.example:443"), "");
+  };
+  play_as_both(script);
+}
+
+TEST(HostileInspector, MakesNoSocketAndTurnsNoneElsewhere) {
+  Script script = rogue_script([](Rogue& rogue) {
+    const Fd given = rogue.dial(by_name("api.example", 443, 0));
+    counters().reached = 0;
+    sockaddr_storage address;
+    const socklen_t size = Endpoint::parse("93.184.216.35:443")->to_sockaddr(address);
+    const auto* to = reinterpret_cast<sockaddr*>(&address);
+    sockaddr none{};
+    none.sa_family = AF_UNSPEC;
+    const uint64_t rate = ~uint64_t{0};
+    const int reached[] = {
+        ::socket(AF_INET, SOCK_STREAM, 0) >= 0,
+        ::socket(AF_INET, SOCK_DGRAM, 0) >= 0,
+        ::connect(given.get(), to, size) == 0,
+        ::connect(given.get(), &none, sizeof(none)) == 0,
+        ::bind(given.get(), to, size) == 0,
+        ::listen(given.get(), 1) == 0,
+        ::setsockopt(given.get(), SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)) == 0,
+        ::open("/etc/passwd", O_RDONLY) >= 0,
+        ::fork() > 0,
+    };
+    for (const int one : reached) counters().reached += one;
+    counters().refused = 1;
+  });
+  script.check = [](const auto&, const Counters& seen) {
+    EXPECT_EQ(seen.reached, 0);
+    EXPECT_EQ(seen.refused, 1);
+    EXPECT_EQ(seen.connections, 1);
+  };
+  play_as_both(script);
+}
+
+TEST(HostileInspector, OpensNoMoreConnectionsThanAdmitted) {
+  Script script = rogue_script([](Rogue& rogue) {
+    std::vector<Fd> kept;
+    for (int i = 0; i < 50; ++i) kept.push_back(rogue.dial(by_name("api.example", 443, 0)));
+  });
+  script.admit = [left = 7](const FlowRequest&) mutable {
+    AdmissionVerdict verdict;
+    verdict.allowed = left-- > 0;
+    verdict.reason = "limits.connections is used up";
+    return verdict;
+  };
+  script.check = [](const auto& events, const Counters& seen) {
+    EXPECT_EQ(seen.reached, 7);
+    EXPECT_EQ(seen.refused, 43);
+    EXPECT_EQ(seen.connections, 7);
+    EXPECT_EQ(count_events(events, "connect", Decision::allow, "api.example:443"), 7);
+  };
+  play(script);
+}
+
+TEST(HostileInspector, SendsNoMoreBytesThanTheLimit) {
+  Script script = rogue_script([](Rogue& rogue) {
+    std::vector<Fd> flows;
+    for (int i = 0; i < 4; ++i) flows.push_back(rogue.dial(by_name("api.example", 443, 0)));
+    const std::string block(1 << 20, 'x');
+    std::vector<pollfd> open;
+    for (const Fd& flow : flows) open.push_back({flow.get(), POLLOUT, 0});
+    while (!open.empty() && ::poll(open.data(), open.size(), 20'000) > 0) {
+      for (pollfd& flow : open)
+        if (flow.revents && ::send(flow.fd, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN) flow.fd = -1;
+      std::erase_if(open, [](const pollfd& flow) { return flow.fd < 0; });
+    }
+    rogue.dial(by_name("api.example", 443, 0));  // and no further flow
+  });
+  script.policy.limits.bytes_out = 8 << 20;
+  script.check = [](const auto& events, const Counters& seen) {
+    EXPECT_LE(seen.bytes_received, (8 << 20) + 4 * 2 * 65536);
+    EXPECT_GE(seen.bytes_received, 4 << 20);
+    EXPECT_EQ(seen.reached, 4);
+    EXPECT_EQ(seen.refused, 1);
+    EXPECT_EQ(count_events(events, "upstream", Decision::deny, "limits.bytes_out"), 1);
+  };
+  play_as_both(script);
+}
+
+TEST(HostileInspector, EndsTheRunByAnythingMalformed) {
+  const std::vector<std::pair<const char*, std::function<void(Rogue&)>>> attacks = {
+      {"garbage to the dialer", [](Rogue& rogue) { (void)send_message(rogue.dialer(), "\xff\xff\xff\xff garbage"); }},
+      {"half a record", [](Rogue& rogue) { (void)send_message(rogue.dialer(), std::string("\3\1\0\0", 4)); }},
+      {"a flow id twice", [](Rogue& rogue) {
+         Dial dial;
+         dial.flow = 5;
+         dial.to = by_name("api.example", 443, 0);
+         rogue.send(rogue.dialer(), dial);
+         rogue.send(rogue.dialer(), dial);
+       }},
+      {"an admission of its own", [](Rogue& rogue) { rogue.send(rogue.dialer(), Admission{1, true, ""}); }},
+      {"descriptors for the dialer", [](Rogue& rogue) {
+         const int fd = 0;
+         WireWriter out;
+         out.put(RecordType::closed);
+         write_record(out, Closed{1, false});
+         (void)send_message(rogue.dialer(), out.bytes(), std::span(&fd, 1));
+       }},
+      {"garbage to the supervisor", [](Rogue& rogue) { (void)send_message(rogue.supervisor(), std::string(60000, '\xee')); }},
+      {"an event that allows a connection", [](Rogue& rogue) {
+         Notice notice;
+         notice.seq = 1;
+         notice.decision = NoticeDecision::allow;
+         notice.subject = "evil.example:443";
+         rogue.send(rogue.supervisor(), notice);
+       }},
+      {"an event out of order", [](Rogue& rogue) {
+         Notice notice;
+         notice.seq = 9;
+         rogue.send(rogue.supervisor(), notice);
+       }},
+      {"an event that counts for a billion", [](Rogue& rogue) {
+         Notice notice;
+         notice.seq = 1;
+         notice.count = 1'000'000'000;
+         rogue.send(rogue.supervisor(), notice);
+       }},
+      {"an admission request, as if it were the dialer", [](Rogue& rogue) {
+         Admit admit;
+         admit.flow = 1;
+         admit.to = by_name("api.example", 443, 0);
+         rogue.send(rogue.supervisor(), admit);
+       }},
+  };
+  for (const auto& [name, attack] : attacks) {
+    SCOPED_TRACE(name);
+    // It stays alive: what ends the run is what it said.
+    Script script = rogue_script([attack](Rogue& rogue) {
+      attack(rogue);
+      char byte;
+      (void)!::read(rogue.supervisor(), &byte, 1);
+    });
+    script.check = [](const auto& events, const Counters& seen) {
+      EXPECT_EQ(seen.connections, 0);
+      EXPECT_EQ(count_events(events, "connect", Decision::allow, "evil.example:443"), 0);
+    };
+    play(script);
+  }
+}
+
+}  // namespace
+}  // namespace stockade::egress::world
