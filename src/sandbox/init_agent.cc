@@ -45,18 +45,21 @@ class AgentProcess {
     STOCKADE_TRY(take_ids());
     STOCKADE_TRY(take_terminal());
     STOCKADE_TRY(enter_workdir());
-    STOCKADE_TRY(reset_process());
+    const Weakening& without = launch_.weakening;
+    if (!without.process) STOCKADE_TRY(reset_process());
     STOCKADE_TRY(open_for_observer());
-    STOCKADE_TRY(set_no_new_privileges());
-    STOCKADE_TRY(restrict_paths());
-    STOCKADE_TRY(drop_capabilities());
+    if (!without.capabilities) STOCKADE_TRY(set_no_new_privileges());
+    if (!without.landlock) STOCKADE_TRY(restrict_paths());
+    if (!without.capabilities) STOCKADE_TRY(drop_capabilities());
     return filter_calls();
   }
 
   Result<void> make_network() {
-    if (::unshare(CLONE_NEWNET) < 0) return fail_errno("make a network namespace");
+    if (!launch_.weakening.network && ::unshare(CLONE_NEWNET) < 0) return fail_errno("make a network namespace");
     net::TransparentListeners listeners;
-    if (plan_.network) {
+    if (launch_.weakening.network) {
+      // The launcher's network, as it is.
+    } else if (plan_.network) {
       STOCKADE_TRY(net::route_everything_to_loopback());
       STOCKADE_TRY(net::install_redirect_rules());
       STOCKADE_ASSIGN(listeners, net::open_transparent_listeners(plan_.explicit_proxy));
@@ -73,7 +76,7 @@ class AgentProcess {
     char built = 0;
     if (::read(channels_.built_read, &built, 1) != 1) return fail(ErrorKind::internal, "init ended before the root stood");
     ::close(channels_.built_read);
-    notify_ = plan_.notify_sockets || built == 1;
+    notify_ = (plan_.notify_sockets || built == 1) && !launch_.weakening.seccomp;
     // pivot_root moved our root with init's; the working directory only if it was the old root itself.
     if (::chdir("/") < 0) return fail_errno("enter the new root");
     return {};
@@ -168,7 +171,9 @@ class AgentProcess {
   Result<void> filter_calls() {
     const FilterChoice choice{.notify_sockets = notify_, .program_list = plan_.program_list};
     Fd listener;
-    if (notify_) {
+    if (launch_.weakening.seccomp) {
+      // Left out on purpose.
+    } else if (notify_) {
       STOCKADE_ASSIGN(listener, install_seccomp_filter_with_listener(choice));
     } else {
       STOCKADE_TRY(install_seccomp_filter(choice));

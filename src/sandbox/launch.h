@@ -13,6 +13,7 @@
 #include "sandbox/idmap.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/plan.h"
+#include "sandbox/weakening.h"
 
 namespace stockade::sandbox {
 
@@ -30,6 +31,7 @@ struct Source {
 
 struct Launch {
   const SandboxPlan* plan = nullptr;
+  Weakening weakening;  // the probe only
   Identity identity;
   uid_t outer_uid = 0;
   gid_t outer_gid = 0;

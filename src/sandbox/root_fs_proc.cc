@@ -26,7 +26,7 @@ Result<void> RootBuilder::add_proc() {
   if (::mkdirat(root_.get(), "proc", 0555) < 0) return fail_errno("make /proc");
   STOCKADE_TRY(attach_mount(proc->get(), root_.get(), "proc"));
   STOCKADE_ASSIGN(out_.proc, open_at(proc->get(), ".", O_RDONLY | O_DIRECTORY));
-  if (plan_.minimal_proc) return {};
+  if (plan_.minimal_proc || launch_.weakening.mounts) return {};
   return mask_proc();
 }
 

@@ -190,7 +190,8 @@ Result<void> NativeSandbox::Impl::check_stdio() const {
 
 Result<void> NativeSandbox::Impl::launch() {
   STOCKADE_TRY(check_stdio());
-  STOCKADE_ASSIGN(const Launch launch, prepare_launch(plan_));
+  STOCKADE_ASSIGN(Launch launch, prepare_launch(plan_));
+  launch.weakening = options_.weakening;
   if (launch.scratch_on_disk) {
     for (size_t i = 0; i < plan_.mounts.size(); ++i) {
       if (plan_.mounts[i].kind == MountKind::scratch) scratch_.push_back(scratch_directory(plan_, i));

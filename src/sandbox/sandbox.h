@@ -9,6 +9,7 @@
 #include "base/pid.h"
 #include "net/transparent.h"
 #include "sandbox/plan.h"
+#include "sandbox/weakening.h"
 
 namespace stockade::sandbox {
 
@@ -37,6 +38,7 @@ class NativeSandbox {
     // Charged to the run's cgroup, not killed with it; they must have ended before the sandbox is destroyed. Moving a
     // process into a v1 cgroup takes 12 ms (a grace period of RCU), so give them limits of their own where that matters.
     std::vector<pid_t> worker_pids;
+    Weakening weakening;  // the probe only
   };
   static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);
   NativeSandbox(NativeSandbox&&) noexcept;

@@ -120,7 +120,7 @@ const std::vector<ProbeAttack>& table() {
     {"socket_below_read", Wall::data, Scene::plain, {"unix_connect", "/probe/read/socket"}, "Talks to a host's socket in a read-only tree"},
     {"socket_below_write", Wall::data, Scene::plain, {"unix_connect", "/probe/write/socket"}, "Talks to a host's socket in a writable tree"},
     {"engine_sockets", Wall::data, Scene::plain, {"unix_connect", "/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock", "/run/dbus/system_bus_socket", "/tmp/.X11-unix/X0"}, "Talks to a container engine, D-Bus or X11"},
-    {"host_accounts", Wall::data, Scene::plain, {"list_directory", "/root", "/var/log", "/var/lib", "/run/user", "/boot", "/mnt", "/media", "/srv"}, "Lists what belongs to the host alone"},
+    {"host_accounts", Wall::data, Scene::plain, {"list_directory", "/var/log", "/var/lib", "/run/systemd", "/boot", "/mnt", "/media", "/srv"}, "Lists what belongs to the host alone"},
 
     // ---- wall 5: the controls
     {"read_state", Wall::monitor, Scene::plain, {"list_directory", "{state}", "{runtime}"}, "Finds the run's state, log and control socket"},

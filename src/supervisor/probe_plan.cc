@@ -14,6 +14,7 @@ using sandbox::MountKind;
 namespace {
 
 constexpr uint64_t kPids = 64, kDisk = 16U << 20, kInodes = 512, kOpenFiles = 256, kMemory = 96U << 20;
+constexpr uint64_t kOurInodes = 8192;
 
 FileRule file_rule(std::string host, std::string at, Access access) {
   FileRule rule;
@@ -163,6 +164,7 @@ Result<ProbePlan> plan_scene(ProbeScene scene, const policy::Policy& policy, con
   made.plan.mounts.push_back(std::move(helper));
   weaken(made, fixture, without);
   const policy::Sandbox& limits = made.policy.sandbox;
+  // The private filesystem holds our own mount points as well: what is tried lies clearly above the limit.
   made.places = {{"home", surroundings.home},
                  {"config", surroundings.config_dir},
                  {"outside", fixture.at("outside")},
@@ -170,8 +172,8 @@ Result<ProbePlan> plan_scene(ProbeScene scene, const policy::Policy& policy, con
                  {"runtime", fixture.at("runtime")},
                  {"unlisted", unlisted_program(made.policy.programs)},
                  {"pids", std::to_string(limits.pids.value_or(kPids))},
-                 {"disk", std::to_string(limits.disk.value_or(kDisk))},
-                 {"inodes", std::to_string(limits.inodes.value_or(kInodes))},
+                 {"disk", std::to_string(2 * limits.disk.value_or(kDisk))},
+                 {"inodes", std::to_string(limits.inodes.value_or(kInodes) + kOurInodes)},
                  {"open_files", std::to_string(limits.open_files.value_or(kOpenFiles))},
                  {"memory", std::to_string(limits.memory.value_or(kMemory))}};
   return made;

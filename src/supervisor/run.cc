@@ -115,7 +115,7 @@ Result<void> Run::start_observers() {
     STOCKADE_ASSIGN(auto observer, sandbox::Observer::start(settings_.plan, handles));
     observers_.push_back({"observer", std::move(observer)});
   }
-  if (sandbox::needs_mask_keeper(settings_.plan)) {
+  if (!settings_.weakening.seccomp && sandbox::needs_mask_keeper(settings_.plan)) {
     STOCKADE_ASSIGN(auto keeper, sandbox::start_mask_keeper(settings_.plan, handles));
     observers_.push_back({"mask keeper", std::move(keeper)});
   }
