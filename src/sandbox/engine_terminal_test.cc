@@ -26,8 +26,9 @@ SandboxPlan terminal_plan(std::vector<std::string> command) {
   return plan;
 }
 
+// Python's own handler for INT can run just before the pause, which then goes on.
 SandboxPlan pausing(const std::string& before) {
-  return terminal_plan({"python3", "-c", "import os,signal\n" + before + "\nos.write(1,b'up')\nwhile True: signal.pause()"});
+  return terminal_plan({"python3", "-c", "import os,signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n" + before + "\nos.write(1,b'up')\nwhile True: signal.pause()"});
 }
 
 SandboxPlan interactive_bash() { return terminal_plan({"bash", "--norc", "--noprofile", "-i"}); }
