@@ -1,9 +1,11 @@
 """Wall 3 against HAProxy in TCP mode with splice: throughput, new connections, memory of idle connections."""
 import contextlib
+import json
 import pathlib
 import statistics
 import subprocess
 import tempfile
+import time
 
 from world import NAME, PORT, RESOLVER, SERVER_ADDRESS, World, proportional_set_size
 
@@ -76,12 +78,41 @@ def stockade(world, folder):
             resolv.parent.rmdir()
 
 
+RUN_POLICY = """version: 1
+network:
+  resolver: {resolver}
+  allow:
+    - {{ host: {name}, ports: [{port}], protocol: tcp{programs} }}
+files:
+  - {{ host: {tools}, at: /bench, access: read }}
+"""
+
+
+def whole_run(world, program, folder, label, programs=""):
+    """The client inside `stockade run`: everything that stands in a connection's way does."""
+    place = folder / label
+    (place / "run").mkdir(parents=True, mode=0o700)
+    policy = place / "policy.yaml"
+    policy.write_text(RUN_POLICY.format(resolver=RESOLVER, name=NAME, port=PORT, programs=programs, tools=world.tools))
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(place), "XDG_STATE_HOME": str(place / "state"), "XDG_RUNTIME_DIR": str(place / "run")}
+    command = [str(program), "run", "--quiet", "--policy", str(policy), "--",
+               "/bin/sh", "-c", '"$@"; exit $?', "sh", "/bench/bench_traffic"]  # the client is a child, as an agent's tools are
+
+    def client(words):
+        done = world.internet.run([*command, *map(str, words)], env=environment, cwd=place, timeout=120)
+        if done.returncode != 0:
+            raise RuntimeError(f"stockade run, traffic {words}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+    return {"host": NAME, "run": client}
+
+
 def interleaved(world, sides, words, key, rounds):
     """Medians of each side, one after the other in each round."""
     values = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            values[name].append(world.in_client(side["client"], [words[0], side["host"], PORT, *words[1:]])[key])
+            run = side.get("run") or (lambda words, side=side: world.in_client(side["client"], words))
+            values[name].append(run([words[0], side["host"], PORT, *words[1:]])[key])
     return {name: statistics.median(list_) for name, list_ in values.items()}
 
 
@@ -102,38 +133,42 @@ def idle_memory(world, side, connections):
     try:
         if client.stdout.readline().strip() != "ready":
             raise RuntimeError(f"{connections} idle connections were not reached")
-        wait_for_established(side["client"], connections)
+        taken = wait_until_taken(side["client"], connections)
         after_pss, after_slab = proportional_set_size(side["pids"]), slab_bytes()
     finally:
         client.communicate("\n", timeout=60)
     kernel = sum(max(0, after_slab[name] - before_slab[name]) for name in SOCKET_CACHES) / 2
-    return {"processes": (after_pss - before_pss) * 1024 / connections, "kernel": kernel / connections}
+    return {"processes": (after_pss - before_pss) * 1024 / taken, "kernel": kernel / taken, "taken": taken}
 
 
-def wait_for_established(client, connections):
-    """Until the proxy has accepted all of them, seen by its own sockets having read the client's byte."""
-    for _ in range(600):
+def wait_until_taken(client, connections, patience=20.0):
+    """How many the proxy has taken, seen by its sockets having read the client's byte: all of them, or what it has after
+    `patience` (HAProxy takes the last thousands slowly)."""
+    end = time.monotonic() + patience
+    while True:
         table = subprocess.run(["ip", "netns", "exec", client, "ss", "-Htn", "state", "established", f"sport = :{PORT}"],
                                capture_output=True, text=True).stdout.splitlines()
-        if len(table) >= connections and all(line.split()[0] == "0" for line in table):
-            return
-    raise RuntimeError("the proxy has not taken all connections")
+        taken = sum(line.split()[0] == "0" for line in table)
+        if taken >= connections or time.monotonic() > end:
+            return taken
+        time.sleep(0.2)
 
 
-def measure(tools, seconds=2.0, rounds=5):
-    with tempfile.TemporaryDirectory(prefix="stockade-bench-") as name, World(tools) as world:
+def measure(program, tools, seconds=2.0, rounds=5):
+    with tempfile.TemporaryDirectory(prefix="stockade-bench-", dir="/srv") as name, World(tools) as world:
         folder = pathlib.Path(name)
         with haproxy(world, folder) as theirs, stockade(world, folder) as ours:
-            sides = {"stockade": ours, "haproxy": theirs}
+            plain = whole_run(world, program, folder, "plain")
+            picky = whole_run(world, program, folder, "programs", ", programs: [/bench/bench_traffic]")
+            sides = {"stockade": plain, "haproxy": theirs}
             result = {"pss_kib": proportional_set_size(ours["workers"])}
             for connections in (1, 64):
                 result[f"stream_{connections}"] = interleaved(world, sides, ["stream", connections, seconds], "bytes_per_second", rounds)
-            result["rate"] = interleaved(world, sides, ["rate", 32, seconds], "connections_per_second", rounds)
-            result["idle"] = {side: idle_memory(world, sides[side], 9000) for side in sides}
+            result["rate"] = interleaved(world, {**sides, "programs": picky}, ["rate", 32, seconds], "connections_per_second", rounds)
+            result["idle"] = {name: idle_memory(world, side, 9000) for name, side in (("stockade", ours), ("haproxy", theirs))}
             return result
 
 
 if __name__ == "__main__":
-    import json
     import sys
-    print(json.dumps(measure(pathlib.Path(sys.argv[1]), *map(float, sys.argv[2:3])), indent=1))
+    print(json.dumps(measure(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), *map(float, sys.argv[3:4])), indent=1))

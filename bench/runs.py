@@ -91,8 +91,8 @@ class Running:
                 return peer
         raise RuntimeError("no control socket")
 
-    def kill(self):
-        """Asks for the end; seconds from the request until init is dead, which the kernel lets happen only when every
+    def kill(self, command=None):
+        """Asks for the end, by the control socket or by `stockade kill`; seconds from the request until init is dead, which the kernel lets happen only when every
         process of its namespace was reaped."""
         self.ours()
         peer, init = self.control(), os.pidfd_open(self.init)
@@ -100,10 +100,15 @@ class Running:
         waiting.register(init, select.POLLIN)
         request = b'{"jsonrpc": "2.0", "id": 1, "method": "kill", "params": {"reason": "benchmark"}}\n'
         begin = time.monotonic()
-        peer.sendall(request)
+        if command:
+            killer = subprocess.Popen(command, env=self.folder.environment)
+        else:
+            peer.sendall(request)
         if not waiting.poll(30000):
             raise RuntimeError("init outlived its kill by 30 s")
         took = time.monotonic() - begin
+        if command:
+            killer.wait(timeout=30)
         os.close(init)
         peer.close()
         self.process.communicate(timeout=30)

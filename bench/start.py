@@ -115,7 +115,7 @@ def sandbox_runtime(folder):
     """(command, None) or (None, why not). STOCKADE_BENCH_SRT names one that is installed elsewhere."""
     program = pathlib.Path(os.environ.get("STOCKADE_BENCH_SRT", HERE / "node_modules/.bin/srt"))
     if not program.exists():
-        return None, "not installed: npm ci in bench/"
+        return None, "not installed: npm install --prefix bench"
     missing = [tool for tool in ("socat", "rg", "bwrap") if shutil.which(tool) is None]
     if missing:
         return None, "it needs " + ", ".join(missing)
