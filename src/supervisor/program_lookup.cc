@@ -47,6 +47,16 @@ std::optional<std::vector<pid_t>> processes_below(pid_t init) {
   return found;
 }
 
+// The fourth field of /proc/PID/stat, after a name in parentheses that may hold anything. Unknown: the process itself.
+pid_t parent_of(pid_t pid) {
+  const auto stat = read_file(fmt::format("/proc/{}/stat", pid), 4096);
+  const size_t name_end = stat ? stat->rfind(')') : std::string::npos;
+  pid_t parent = pid;
+  if (name_end != std::string::npos && name_end + 4 < stat->size())
+    std::from_chars(stat->data() + name_end + 4, stat->data() + stat->size(), parent);
+  return parent;
+}
+
 // False as well where the process can't be looked into.
 bool holds_socket(pid_t pid, const std::string& link) {
   const Directory directory(::opendir(fmt::format("/proc/{}/fd", pid).c_str()), ::closedir);
@@ -78,9 +88,12 @@ std::vector<std::string> candidates(const std::string& program, const std::strin
 
 }  // namespace
 
+ProgramLookup::ProgramLookup(int socket_diag, pid_t agent, std::string path)
+    : socket_diag_(socket_diag), agent_(agent), init_(parent_of(agent)), path_(std::move(path)) {}
+
 std::vector<Executable> ProgramLookup::resolve(const std::vector<std::string>& programs) const {
   std::vector<Executable> found;
-  auto root = open_at(AT_FDCWD, fmt::format("/proc/{}/root", init_), O_PATH | O_DIRECTORY);
+  auto root = open_at(AT_FDCWD, fmt::format("/proc/{}/root", agent_), O_PATH | O_DIRECTORY);
   if (!root) return found;
   for (const std::string& program : programs) {
     for (const std::string& path : candidates(program, path_)) {

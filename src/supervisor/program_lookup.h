@@ -25,10 +25,10 @@ struct Executable {
 
 class ProgramLookup {
  public:
-  // `socket_diag` lies in the sandbox's network namespace, `init` is the sandbox's init as the host sees it; `path` is
-  // the agent's PATH, along which a bare program name is looked up inside. Both outlive this object.
-  ProgramLookup(int socket_diag, pid_t init, std::string path)
-      : socket_diag_(socket_diag), init_(init), path_(std::move(path)) {}
+  // `socket_diag` lies in the sandbox's network namespace and outlives this object; `agent` is the agent as the host sees
+  // it, alive now; `path` is its PATH, along which a bare program name is looked up inside. All processes below the
+  // agent's parent, which is the sandbox's init, are looked at: the agent itself, and what lost its parent.
+  ProgramLookup(int socket_diag, pid_t agent, std::string path);
 
   // Is a process that holds this connection one of `programs` (names or absolute paths inside)?
   Result<bool> is_made_by(const Endpoint& local, const Endpoint& remote, const std::vector<std::string>& programs);
@@ -37,6 +37,7 @@ class ProgramLookup {
   std::vector<Executable> resolve(const std::vector<std::string>& programs) const;
 
   int socket_diag_;
+  pid_t agent_;
   pid_t init_;
   std::string path_;
   pid_t last_ = 0;

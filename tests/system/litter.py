@@ -43,7 +43,12 @@ def cgroups():
 def namespaces():
     folder = pathlib.Path("/run/netns")
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return {f"network namespace {name}" for name in names if name.startswith("stk-")}
+    # stk-KIND-PID-…: one of another test session that still runs is no litter of ours.
+    return {f"network namespace {name}" for name in names if name.startswith("stk-") and not is_of_another(name.split("-")[2])}
+
+
+def is_of_another(pid):
+    return pid != str(os.getpid()) and pathlib.Path("/proc", pid).exists()
 
 
 def nft_tables():

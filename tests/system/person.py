@@ -13,6 +13,8 @@ import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get("STOCKADE", REPOSITORY / "build" / "stockade"))
+SERVERS = "20.1.2.3"  # an address of the miniature internet's servers that is not the host's gateway, which is forbidden
+SERVERS6 = "2a00:1450::1"
 ORDINARY_UID = 64321  # no account has it
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 

@@ -71,7 +71,7 @@ def test_write_only_never_overwrites_and_says_where_the_file_is(stockade):
     assert "summary.md" in done.stderr
     kept = [path for path in stockade.state.rglob("*") if path.is_file() and path.read_bytes() == b"agent\n"] + \
            [path for path in out.iterdir() if path.read_bytes() == b"agent\n"]
-    assert len(kept) == 1 and str(kept[0]) in done.stderr, (kept, done)
+    assert len(kept) == 1 and str(kept[0].parent) in done.stderr, (kept, done)
 
 
 def test_write_only_publishes_no_link_and_no_special_file(stockade):
@@ -151,7 +151,7 @@ def test_the_home_is_a_workspace_when_a_reason_is_given(stockade):
 
 def test_our_own_state_is_out_of_reach_even_below_a_mount(stockade):
     stockade.run("true")
-    done = stockade.sh(f"ls {stockade.state}/stockade {stockade.runtime}/stockade 2>/dev/null; true", policy=f"""
+    done = stockade.sh(f"find {stockade.state}/stockade {stockade.runtime}/stockade -mindepth 1 2>/dev/null; true", policy=f"""
         files: [{{ host: {stockade.folder}, access: write, reason: test }}]
         run: {{ workdir: /tmp }}
         """)

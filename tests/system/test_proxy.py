@@ -5,10 +5,9 @@ import time
 
 import pytest
 
-from internet import SERVER_ADDRESS
-from person import PROGRAM
+from person import PROGRAM, SERVERS
 
-NAMES = {"api.test": SERVER_ADDRESS, "evil.test": SERVER_ADDRESS, "metadata.test": "169.254.169.254"}
+NAMES = {"api.test": SERVERS, "evil.test": SERVERS, "metadata.test": "169.254.169.254"}
 NETWORK = """
 network:
   resolver: 20.0.0.1:53

@@ -159,7 +159,7 @@ def copied_program(folder):
 
 
 attack("program-copied-tmp", copied_program("/tmp"))
-attack("program-copied-work", copied_program("/work"))
+attack("program-copied-work", copied_program("/project"))
 
 
 def program_in_memory():
@@ -175,7 +175,7 @@ attack("stockade-from-inside", lambda: run_program(WORLD["program"], "kill", "--
 
 # ---- wall 2: the sandbox ------------------------------------------------------------------------------------------
 def setuid_file():
-    path = "/work/setuid"
+    path = "/project/setuid"
     fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o755)
     try:
         os.fchmod(fd, 0o4755)
@@ -316,8 +316,8 @@ attack("ssh-key", lambda: read("~/.ssh/id_ed25519"))
 attack("cloud-credentials", lambda: read("~/.aws/credentials"))
 attack("agent-login", lambda: read("~/.codex/auth.json"))
 attack("shadow", lambda: read("/etc/shadow"))
-attack("hidden-env", lambda: read("/work/.env"))
-attack("hidden-env-by-rename", lambda: os.rename("/work/config", "/work/c2") or read("/work/c2/.env"))
+attack("hidden-env", lambda: read("/project/.env"))
+attack("hidden-env-by-rename", lambda: os.rename("/project/config", "/project/c2") or read("/project/c2/.env"))
 attack("environment", lambda: os.environ.get("AWS_SECRET_ACCESS_KEY") or held("not there"))
 
 
@@ -336,19 +336,19 @@ attack("earlier-output", lambda: read("/output/earlier.md"))
 attack("overwrite-output", lambda: write("/output/earlier.md") and held("kept aside"))
 attack("change-input", lambda: write("/inbox/1-lunch.txt", "a"))
 attack("delete-input", lambda: os.unlink("/inbox/2-invoice.txt") or "deleted")
-attack("git-hook", lambda: write("/work/.git/hooks/pre-commit"))
-attack("git-hook-new", lambda: write("/work/.git/hooks/post-checkout"))
-attack("git-hooks-moved", lambda: os.rename("/work/.git/hooks", "/work/.git/away") or "moved")
-attack("envrc", lambda: write("/work/.envrc"))
-attack("editor-tasks", lambda: write("/work/.vscode/tasks.json"))
+attack("git-hook", lambda: write("/project/.git/hooks/pre-commit"))
+attack("git-hook-new", lambda: write("/project/.git/hooks/post-checkout"))
+attack("git-hooks-moved", lambda: os.rename("/project/.git/hooks", "/project/.git/away") or "moved")
+attack("envrc", lambda: write("/project/.envrc"))
+attack("editor-tasks", lambda: write("/project/.vscode/tasks.json"))
 attack("system-program", lambda: write("/usr/bin/evil"))
 attack("ld-preload", lambda: write("/etc/ld.so.preload"))
 def read_link_out():
-    os.symlink("/etc/shadow", "/work/shadow-link")
+    os.symlink("/etc/shadow", "/project/shadow-link")
     try:
-        return read("/work/shadow-link")
+        return read("/project/shadow-link")
     finally:
-        os.unlink("/work/shadow-link")
+        os.unlink("/project/shadow-link")
 
 
 attack("link-out", read_link_out)
@@ -404,7 +404,7 @@ def descriptors():
 
 
 def find_control():
-    for top in ("/run", "/tmp", "/var", os.path.expanduser("~"), "/inbox", "/work", "/output"):
+    for top in ("/run", "/tmp", "/var", os.path.expanduser("~"), "/inbox", "/project", "/output"):
         for folder, _, names in os.walk(top):
             for name in names:
                 if name in ("control.sock", "events.jsonl", "run.json"):
