@@ -124,7 +124,7 @@ def write(path, start, egress, control, scale, notes):
     tick_rows(table, control["ticks"])
     scale_rows(table, scale)
     peers = ", ".join([version("bwrap", "--version"), version("crun", "--version"), version("haproxy", "-v"), version("podman", "--version")])
-    load = "; ".join(notes)
+    load = " ".join(note.rstrip(".") + "." for note in notes)
     text = f"""# Benchmarks
 
 Written by `make bench` (`bench/run`) on {datetime.date.today()}. {machine()}. Peers: {peers}.
