@@ -179,6 +179,8 @@ policy::Chapter view_chapter(const Result<sandbox::Compiled>& compiled) {
   if (!compiled) return {"It could not be started here", {compiled.error().render()}};
   auto lines = sandbox::describe_view(compiled->plan);
   lines.insert(lines.end(), compiled->notes.begin(), compiled->notes.end());
+  if (compiled->default_workspace)
+    lines.push_back("the current directory is writable all the same, since no policy says which files the agent may have");
   return {"What it sees of this machine", std::move(lines)};
 }
 
