@@ -47,7 +47,8 @@ Result<KnownRun> find_settled(const supervisor::Places& places, const std::strin
   return supervisor::find_run(places, name);
 }
 
-// ---- logs ------------------------------------------------------------------------------------------------------------
+// ---- logs
+// ------------------------------------------------------------------------------------------------------------
 
 void print_event(const Event& event, std::string_view record, bool json) {
   if (json)
@@ -56,7 +57,9 @@ void print_event(const Event& event, std::string_view record, bool json) {
     fmt::print("{}\n", event::event_line(event, colour()));
 }
 
-bool is_closing(const Event& event) { return event.kind == event::kind::kEnd || event.kind == event::kind::kUncleanEnd; }
+bool is_closing(const Event& event) {
+  return event.kind == event::kind::kEnd || event.kind == event::kind::kUncleanEnd;
+}
 
 // Reads a log that is being written, each record once and whole.
 class LogReader {
@@ -104,7 +107,8 @@ class LogReader {
 Result<Fd> watch_file(const std::string& path) {
   Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!watch) return fail_errno("watch the audit log");
-  if (::inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY | IN_DELETE_SELF) < 0) return fail_errno("watch {}", path);
+  if (::inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY | IN_DELETE_SELF) < 0)
+    return fail_errno("watch {}", path);
   return watch;
 }
 
@@ -133,7 +137,8 @@ Result<void> follow(const supervisor::Places& places, const KnownRun& run, bool 
   }
 }
 
-// ---- audit -----------------------------------------------------------------------------------------------------------
+// ---- audit
+// -----------------------------------------------------------------------------------------------------------
 
 struct Refused {
   uint64_t seq = 0;  // of its first record
@@ -144,7 +149,7 @@ struct Refused {
 // A run's decisions, summed up. Counts are those of the log: folded refusals join the record that they equal.
 struct Summary {
   std::map<std::tuple<event::Wall, std::string, event::Decision>, uint64_t> counts;
-  std::vector<Refused> refused;  // in the order of their first records
+  std::vector<Refused> refused;           // in the order of their first records
   std::map<uint64_t, size_t> refused_at;  // seq → index
   uint64_t events = 0;
 
@@ -210,7 +215,9 @@ void print_summary(const KnownRun& run, const Summary& summary, const event::Ver
   print_table(rows);
   if (summary.refused.empty()) return;
   auto most = summary.refused;
-  std::ranges::stable_sort(most, std::ranges::greater(), &Refused::times);
+  std::ranges::sort(most, [](const Refused& a, const Refused& b) {
+    return std::tie(b.times, a.seq) < std::tie(a.times, b.seq);  // most often first, then oldest
+  });
   rows = {{"EVENT", "TIMES", "REFUSED", "REASON"}};
   for (size_t i = 0; i < std::min(most.size(), kRefusalsShown); ++i)
     rows.push_back({std::to_string(most[i].seq), std::to_string(most[i].times), most[i].kind + " " + most[i].subject,
@@ -240,7 +247,8 @@ int logs(const LogsOptions& options) {
 
 int audit(const AuditOptions& options) {
   if (options.run.empty())
-    return failed(Error(ErrorKind::invalid_input, "audit needs a run's id or name").hint("stockade ps --all lists them"));
+    return failed(
+        Error(ErrorKind::invalid_input, "audit needs a run's id or name").hint("stockade ps --all lists them"));
   const auto places = supervisor::find_places();
   auto run = find_settled(places, options.run);
   if (!run) return failed(run.error());

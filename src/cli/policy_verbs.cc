@@ -1,6 +1,7 @@
-// policy init, check, explain, test, diff, trust: looks at policies without starting anything. What is printed comes from
-// policy/reports.h; here the host is surveyed, the plan compiled where one is asked for, and the exit status chosen:
-// 0, 1 (errors, failed tests, more is allowed), 2 (used wrongly). Files are opened, bounded and judged in policy/.
+// policy init, check, explain, test, diff, trust: looks at policies without starting anything. What is printed comes
+// from policy/reports.h; here the host is surveyed, the plan compiled where one is asked for, and the exit status
+// chosen: 0, 1 (errors, failed tests, more is allowed), 2 (used wrongly). Files are opened, bounded and judged in
+// policy/.
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -66,7 +67,8 @@ int report_on_host(bool json, MakeReport make) {
   return print_report(make(host->for_policy), json);
 }
 
-// ---- init ------------------------------------------------------------------------------------------------------------
+// ---- init
+// ------------------------------------------------------------------------------------------------------------
 
 Result<std::string> first_policy(const std::string& preset, const policy::Surroundings& surroundings) {
   std::string text = policy::init_report(surroundings).text;
@@ -92,7 +94,8 @@ Result<void> write_new_file(const std::string& path, std::string_view text) {
   return written;
 }
 
-// ---- explain ---------------------------------------------------------------------------------------------------------
+// ---- explain
+// ---------------------------------------------------------------------------------------------------------
 
 policy::LimitStrength strength_of(const char* limit, sandbox::Strength strength, std::string by) {
   const auto word = strength == sandbox::Strength::hard     ? policy::Strength::hard
@@ -103,7 +106,8 @@ policy::LimitStrength strength_of(const char* limit, sandbox::Strength strength,
 
 // Who holds what: the machine's limits as the plan has them, or as far as they are known without one; the counters by
 // the supervisor, before what is counted takes effect.
-std::vector<policy::LimitStrength> strengths_of(const sandbox::LimitSupport& support, const sandbox::SandboxPlan* plan) {
+std::vector<policy::LimitStrength> strengths_of(const sandbox::LimitSupport& support,
+                                                const sandbox::SandboxPlan* plan) {
   std::vector<policy::LimitStrength> all;
   if (plan == nullptr) {
     all = {strength_of("memory", support.memory.strength, support.memory.by),
@@ -135,7 +139,8 @@ policy::Layered read_policy(const PolicyExplainOptions& options, const policy::S
 }
 
 // The commands for which a plan may be made: the policy's own, the preset's program, any shell.
-std::vector<std::vector<std::string>> commands_to_plan(const PolicyExplainOptions& options, const policy::Policy& policy) {
+std::vector<std::vector<std::string>> commands_to_plan(const PolicyExplainOptions& options,
+                                                       const policy::Policy& policy) {
   if (!policy.run.command.empty()) return {policy.run.command};
   std::vector<std::vector<std::string>> commands;
   if (const auto* preset = policy::find_preset(options.preset); preset != nullptr && !preset->commands.empty())
@@ -180,7 +185,8 @@ policy::Chapter view_chapter(const Result<sandbox::Compiled>& compiled) {
   auto lines = sandbox::describe_view(compiled->plan);
   lines.insert(lines.end(), compiled->notes.begin(), compiled->notes.end());
   if (compiled->default_workspace)
-    lines.push_back("the current directory is writable all the same, since no policy says which files the agent may have");
+    lines.push_back(
+        "the current directory is writable all the same, since no policy says which files the agent may have");
   return {"What it sees of this machine", std::move(lines)};
 }
 

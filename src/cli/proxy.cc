@@ -1,7 +1,7 @@
-// proxy: the firewall alone, as an explicit HTTP, CONNECT and SOCKS5 proxy on one port, with the same inspector, dialer,
-// log and limits as a run; `ps`, `logs`, `why`, `pause` and `kill` see it as one. Of the policy, `network` and `limits`
-// apply. It holds what speaks to it: nothing makes a program do so, and whoever reaches the port may use what is allowed.
-// Which program made a connection can't be told here, so a rule with `programs` allows nothing.
+// proxy: the firewall alone, as an explicit HTTP, CONNECT and SOCKS5 proxy on one port, with the same inspector,
+// dialer, log and limits as a run; `ps`, `logs`, `why`, `pause` and `kill` see it as one. Of the policy, `network` and
+// `limits` apply. It holds what speaks to it: nothing makes a program do so, and whoever reaches the port may use what
+// is allowed. Which program made a connection can't be told here, so a rule with `programs` allows nothing.
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -58,7 +58,8 @@ Result<BoundSocket> bind_socket(const std::string& listen) {
   if (!v4) ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   sockaddr_storage address{};
   socklen_t size = wanted->to_sockaddr(address);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0) return fail_errno("listen on {}", listen);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) < 0)
+    return fail_errno("listen on {}", listen);
   size = sizeof(address);
   if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) < 0)
     return fail_errno("read the address of {}", listen);
@@ -147,7 +148,8 @@ class ProxyRun final : public supervisor::ControlHandler, public egress::Authori
   bool paused_ = false;
 };
 
-// ---- the start -------------------------------------------------------------------------------------------------------
+// ---- the start
+// -------------------------------------------------------------------------------------------------------
 
 Result<void> ProxyRun::open_directory(const Endpoint& at) {
   const auto places = supervisor::find_places();
@@ -167,8 +169,7 @@ Result<void> ProxyRun::open_directory(const Endpoint& at) {
   options.run_directory = directory_->state_path();
   options.run = directory_->id();
   options.clock = &clock_;
-  options.start_evidence = {
-      {"policy", policy::policy_hash(policy_)}, {"runtime", "proxy"}, {"listen", at.to_string()}};
+  options.start_evidence = {{"policy", policy::policy_hash(policy_)}, {"runtime", "proxy"}, {"listen", at.to_string()}};
   STOCKADE_ASSIGN(log_, event::AuditLog::start(std::move(options)));
   return {};
 }
@@ -193,7 +194,8 @@ Result<void> ProxyRun::start(BoundSocket listener) {
   return {};
 }
 
-// ---- while it runs ---------------------------------------------------------------------------------------------------
+// ---- while it runs
+// ---------------------------------------------------------------------------------------------------
 
 void ProxyRun::signal_workers(int number) {
   for (const int worker : {egress_->inspector_pidfd(), egress_->dialer_pidfd()})
@@ -232,8 +234,10 @@ Result<void> ProxyRun::record(Event event) {
 egress::AdmissionVerdict ProxyRun::admit(const egress::FlowRequest& request) {
   if (ended_by_) return {false, "the proxy has ended", "", {}};
   if (request.rule.programs.empty()) return {};
-  return {false, "the rule names programs, and a proxy can't tell which program speaks to it",
-          "take `programs` out of the rule, or use stockade run", {}};
+  return {false,
+          "the rule names programs, and a proxy can't tell which program speaks to it",
+          "take `programs` out of the rule, or use stockade run",
+          {}};
 }
 
 void ProxyRun::traffic(const egress::Traffic& traffic) {
@@ -271,12 +275,13 @@ loop::Task<void> ProxyRun::keep_time(TimePoint deadline) {
   if (auto verdict = limits_.check_time(clock_.now())) end_by_verdict(*verdict);
 }
 
-// ---- the control socket ----------------------------------------------------------------------------------------------
+// ---- the control socket
+// ----------------------------------------------------------------------------------------------
 
 void fill_counters(supervisor::RunRecord& record, const monitor::LimitMonitor& limits, uint64_t events) {
   using monitor::Counter;
-  for (const Counter counter : {Counter::connections, Counter::requests, Counter::names, Counter::bytes_out,
-                                Counter::denials})
+  for (const Counter counter :
+       {Counter::connections, Counter::requests, Counter::names, Counter::bytes_out, Counter::denials})
     record.counters[std::string(monitor::to_string(counter))] = limits.used(counter);
   record.counters["events"] = events;
 }
@@ -313,7 +318,8 @@ Result<std::string> ProxyRun::control_kill(const std::string& who, const std::st
   return R"({"killed": true})";
 }
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- the end
+// ---------------------------------------------------------------------------------------------------------
 
 void ProxyRun::take_down() {
   if (loop_) loop_->cancel_all();
@@ -332,7 +338,8 @@ int ProxyRun::finish() {
   record_.ended = supervisor::format_time(clock_.wall());
   record_.ended_by = ended_by_;
   record_.exit_code = asked_to ? 0 : 1;
-  if (auto written = directory_->write_record(record_, false); !written) record_.notes.push_back(written.error().render());
+  if (auto written = directory_->write_record(record_, false); !written)
+    record_.notes.push_back(written.error().render());
   directory_->finish();
   for (const std::string& note : record_.notes) say(note);
   if (!asked_to)
@@ -357,8 +364,10 @@ int ProxyRun::abandon(const Error& error) {
 int ProxyRun::to_end(BoundSocket listener) {
   const Endpoint at = listener.at;
   if (auto started = start(std::move(listener)); !started) return abandon(started.error());
-  say(fmt::format("listening on {} as run {}; only `network` and `limits` of the policy apply", at.to_string(), record_.id));
-  if (!is_loopback_only(at.address)) say(fmt::format("whoever reaches {} may use what the policy allows", at.to_string()));
+  say(fmt::format("listening on {} as run {}; only `network` and `limits` of the policy apply", at.to_string(),
+                  record_.id));
+  if (!is_loopback_only(at.address))
+    say(fmt::format("whoever reaches {} may use what the policy allows", at.to_string()));
   if (!ended_by_)
     if (auto ran = loop_->run(); !ran) end({EndCause::error, "loop"}, ran.error().message());
   return finish();
@@ -378,8 +387,8 @@ int proxy(const ProxyOptions& options) {
   for (const auto& note : firewall->notes) say(note.render());
   for (const auto& rule : firewall->policy.network.allow)
     if (!rule.programs.empty())
-      say(fmt::format("{}: {} allows nothing here: a proxy can't tell which program speaks to it", rule.where.to_string(),
-                      rule.subject()));
+      say(fmt::format("{}: {} allows nothing here: a proxy can't tell which program speaks to it",
+                      rule.where.to_string(), rule.subject()));
   auto listener = bind_socket(options.listen);
   if (!listener) {
     print_error(listener.error());

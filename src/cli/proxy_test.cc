@@ -127,7 +127,8 @@ class Proxy {
 
 std::string policy_for(const Server& server, std::string_view rest = "") {
   return fmt::format(
-      "version: 1\nnetwork:\n  allow:\n    - {{ address: 127.0.0.1/32, ports: [{}], protocol: http, methods: [GET] }}\n{}",
+      "version: 1\nnetwork:\n  allow:\n    - {{ address: 127.0.0.1/32, ports: [{}], protocol: http, methods: [GET] "
+      "}}\n{}",
       server.port(), rest);
 }
 
@@ -140,9 +141,10 @@ TEST(ProxyVerb, LetsThroughWhatThePolicyAllowsAndLogsTheRest) {
     ASSERT_NE(proxy.at().port, 0) << proxy.said();
     EXPECT_THAT(proxy.get(fmt::format("127.0.0.1:{}", server.port())), HasSubstr("hello"));
     EXPECT_THAT(proxy.get("evil.example"), HasSubstr("403"));
-    EXPECT_THAT(proxy.request("CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: 169.254.169.254:80\r\n\r\n"), HasSubstr("403"));
-    const std::string socks = proxy.request(std::string("\x05\x01\x00", 3) + std::string("\x05\x01\x00\x03\x04", 5) + "evil" +
-                                            std::string("\x01\xbb", 2));
+    EXPECT_THAT(proxy.request("CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: 169.254.169.254:80\r\n\r\n"),
+                HasSubstr("403"));
+    const std::string socks = proxy.request(std::string("\x05\x01\x00", 3) + std::string("\x05\x01\x00\x03\x04", 5) +
+                                            "evil" + std::string("\x01\xbb", 2));
     ASSERT_GE(socks.size(), 4u);
     EXPECT_EQ(socks[3], '\x02');  // not allowed by the ruleset
     EXPECT_EQ(proxy.terminate(), 0) << proxy.said();
@@ -198,9 +200,10 @@ TEST(ProxyVerb, StandsStillWhilePausedAndEndsAtTheKillSwitch) {
 TEST(ProxyVerb, SaysThatARuleWithProgramsAllowsNothing) {
   const TestPerson person;
   const Server server;
-  person.write("p.yaml", fmt::format("version: 1\nnetwork:\n  allow:\n    - {{ address: 127.0.0.1/32, ports: [{}], protocol: "
-                                     "http, programs: [curl] }}\n",
-                                     server.port()));
+  person.write("p.yaml",
+               fmt::format("version: 1\nnetwork:\n  allow:\n    - {{ address: 127.0.0.1/32, ports: [{}], protocol: "
+                           "http, programs: [curl] }}\n",
+                           server.port()));
   Proxy proxy("p.yaml");
   ASSERT_NE(proxy.at().port, 0) << proxy.said();
   EXPECT_THAT(proxy.said(), HasSubstr("p.yaml:4:7"));
