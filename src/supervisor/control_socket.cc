@@ -142,8 +142,13 @@ Result<std::string> control_request(const std::string& socket_path, const std::s
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno("make a socket");
   STOCKADE_ASSIGN(auto address, socket_address(socket_path));
-  if (::connect(socket.get(), reinterpret_cast<sockaddr*>(&address.first), sizeof(sockaddr_un)) < 0)
-    return fail_errno("reach the run's supervisor");
+  // A run that is just starting listens in a moment: the kill switch must not miss it.
+  constexpr int kAttempts = 200;
+  constexpr int kBetweenMs = 5;
+  for (int attempt = 1; ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address.first), sizeof(sockaddr_un)) < 0; ++attempt) {
+    if ((errno != ENOENT && errno != ECONNREFUSED) || attempt == kAttempts) return fail_errno("reach the run's supervisor");
+    ::poll(nullptr, 0, kBetweenMs);
+  }
   json request{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", json::object()}};
   if (!reason.empty()) request["params"]["reason"] = reason;
   STOCKADE_TRY(write_all(socket.get(), request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));

@@ -356,6 +356,11 @@ loop::Task<void> Run::keep_log() {
   while (!ended_by_) {
     co_await loop_->sleep(std::chrono::milliseconds(250));
     if (ended_by_) co_return;
+    // Out of memory, the kernel may have killed something else than the agent (cgroup v1 has no group kill).
+    if (auto limit = sandbox_->kernel_limit_event()) {
+      end_by_limit(*limit);
+      co_return;
+    }
     if (auto written = log_->tick(); !written)
       end(EndedBy{EndCause::error, "log"}, "the log can't be written: " + written.error().message());
   }

@@ -28,7 +28,7 @@ def parts(block):
     return found
 
 
-@pytest.mark.parametrize("block", examples())
+@pytest.mark.parametrize("block", list(examples()))
 def test_the_docs_show_what_happens(stockade, block):
     import subprocess
     stockade.write(stockade.work / "notes.txt", "notes\n")

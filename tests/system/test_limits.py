@@ -28,6 +28,12 @@ def test_an_agent_that_ends_in_the_grace_still_ended_by_time(stockade):
     assert stockade.ended_by() == "limit:time"
 
 
+def test_running_out_of_memory_ends_the_run_even_if_the_agent_is_not_what_the_kernel_killed(stockade):
+    done = stockade.sh("""/usr/bin/python3 -c "b = [bytearray(b'x') * (1 << 20) for _ in range(10240)]"; sleep 30""",
+                       policy=TMP + "sandbox: { memory: 64MiB }\n")
+    assert done.status == 137 and stockade.ended_by() == "limit:memory", done
+
+
 def test_ten_gibibytes_of_memory_give_137(stockade):
     begin = time.monotonic()
     done = stockade.python("""
@@ -40,7 +46,9 @@ def test_ten_gibibytes_of_memory_give_137(stockade):
     assert time.monotonic() - begin < 10
 
 
-def test_memory_in_tmp_and_memfd_counts(stockade):
+def test_memory_in_tmp_and_memfd_counts(stockade, request):
+    if not stockade.is_root:
+        request.node.add_marker(pytest.mark.xfail(strict=True, reason="polled memory does not see pages of a memfd that nobody maps"))
     done = stockade.python("""
         import os
         fd = os.memfd_create('x')

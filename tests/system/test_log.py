@@ -64,21 +64,21 @@ def test_why_names_the_deny_rule_with_its_place(stockade):
         version: 1
         run: { workdir: /tmp }
         network:
-          allow: [{ host: "*.test", ports: [443], tls: passthrough }]
+          allow: [{ host: "*.some.test", ports: [443], tls: passthrough }]
           deny:
-            - { host: bad.test }
+            - { host: bad.some.test }
         """)
     done = stockade.python("""
         import socket
         try:
-            s = socket.create_connection(('bad.test', 443), 5); s.recv(1)
+            s = socket.create_connection(('bad.some.test', 443), 5); s.recv(1)
         except OSError: pass
         """, policy=policy)
     assert done.status == 0, done
     done = stockade.stockade("why", stockade.last_run()["id"])
-    assert "bad.test:443" in done.stdout and re.search(r"policy\.yaml:6:\d+", done.stdout), done
+    assert "bad.some.test:443" in done.stdout and re.search(r"policy\.yaml:6:\d+", done.stdout), done
     as_json = json.loads(stockade.stockade("why", stockade.last_run()["id"], "--json").stdout)
-    assert "bad.test:443" in json.dumps(as_json)
+    assert "bad.some.test:443" in json.dumps(as_json)
 
 
 def test_why_of_a_run_without_refusals(stockade):

@@ -29,7 +29,7 @@ network:
     - {{ host: api.test, ports: [443], tls: passthrough }}
     - {{ host: other.test, ports: [443], tls: passthrough }}
 {names}
-  deny: [{{ host: evil.test }}]
+  deny: [{{ host: evil.test }}, {{ host: evil.wild.test }}]
 files:
   - {{ host: {ca}, at: /ca.pem, access: read }}
 {more}
@@ -111,9 +111,9 @@ def test_tls_refusals_are_alerts(attempt, online):
 
 
 def test_deny_beats_allow(attempt, online):
-    out = attempt("print(http('evil.test'))", names="    - { host: \"*.test\", ports: [80], protocol: http }")
+    out = attempt("print(http('evil.wild.test'))", names="    - { host: \"*.wild.test\", ports: [80], protocol: http }")
     assert "403" in out and attempt.seen == []
-    event = online.events(decision="deny", subject="evil.test:80")[0]
+    event = online.events(decision="deny", subject="evil.wild.test:80")[0]
     assert event["rule"].startswith("network.deny"), event
 
 

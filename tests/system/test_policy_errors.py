@@ -54,7 +54,7 @@ def test_a_hundred_megabytes(stockade):
 def test_all_errors_come_at_once(stockade):
     done = stockade.run("true", policy="version: 1\nnam: x\nsandbox: { memry: 1, pids: -3 }\nlimits: { tim: 3s }\n")
     assert done.status == 125, done
-    for line, column in ((2, 1), (3, 12), (3, 22), (4, 11)):
+    for line, column in ((2, 1), (3, 12), (3, 28), (4, 11)):
         assert f"policy.yaml:{line}:{column}" in done.stderr, done
 
 

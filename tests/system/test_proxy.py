@@ -66,7 +66,7 @@ def proxy(online):
         return subprocess.run(online.internet.inside(["curl", "-sS", "-m", "10", "--cacert", str(online.internet.ca), *words]),
                               capture_output=True, text=True)
     end = time.monotonic() + 10
-    while "refused" in curl("-x", "http://127.0.0.1:3128", "http://api.test/").stderr.lower():
+    while curl("-x", "http://127.0.0.1:3128", "http://api.test/").returncode == 7:  # nothing listens yet
         assert process.poll() is None and time.monotonic() < end, process.communicate()
     yield curl
     process.send_signal(signal.SIGTERM)

@@ -116,7 +116,7 @@ def test_ctrl_c_is_the_agents_to_handle(terminal):
 
 def test_ctrl_z_stops_everything_and_fg_goes_on(terminal):
     work = terminal.person.work
-    terminal.run("bash", "-c", "(while :; do echo x >> count; sleep 0.01; done) & echo up; read line; echo got $line")
+    terminal.run("bash", "-c", "echo x > count; (while :; do echo x >> count; sleep 0.01; done) & echo up; read line; echo got $line")
     terminal.expect("up")
     terminal.type("\x1a")
     terminal.expect("Stopped")
