@@ -1,7 +1,8 @@
 // EgressLink: the supervisor's end of wall 3. It forks the two workers before the sandbox exists, hands the inspector its
 // listeners, and turns what the workers say into events: each decision is recorded by the Authority before the worker
 // may act on it. Of what the workers send only fixed, bounded records are read; the first malformed one, like the end of
-// either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the supervisor's loop.
+// either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the supervisor's loop; destroyed
+// before it.
 //
 //   auto link = EgressLink::start(policy);            // forks; nothing else of the run needs to exist
 //   link->attach(loop, authority);                    // then the sandbox starts, made of its listeners:

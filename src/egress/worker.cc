@@ -17,6 +17,12 @@ namespace stockade::egress {
 
 namespace {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kSilenced = 2;  // what a sanitizer has to say goes to stderr
+#else
+constexpr int kSilenced = 3;
+#endif
+
 void wipe_environment() {
   for (char** entry = environ; entry && *entry; ++entry) ::explicit_bzero(*entry, ::strlen(*entry));
   if (environ) environ[0] = nullptr;
@@ -35,7 +41,7 @@ void reset_signals() {
 Result<void> silence_stdio() {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return fail_errno("open /dev/null");
-  for (int fd = 0; fd < 3; ++fd)
+  for (int fd = 0; fd < kSilenced; ++fd)
     if (::dup2(null, fd) < 0) return fail_errno("silence a worker");
   if (null > 2) ::close(null);
   return {};
@@ -63,11 +69,7 @@ size_t raise_descriptor_limit() {
 namespace {
 
 constexpr size_t kListedPorts = 256;  // beyond, the ports are the dialer's own check alone
-#ifdef __SANITIZE_ADDRESS__
-constexpr uint64_t kDataLimit = 0;  // the sanitizer's shadow counts as data
-#else
 constexpr uint64_t kDataLimit = 256 << 20;
-#endif
 
 std::optional<std::vector<uint16_t>> connect_ports(const policy::Network& network) {
   std::set<uint16_t> ports = {network.resolver ? network.resolver->port : uint16_t{53}};

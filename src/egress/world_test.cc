@@ -199,6 +199,7 @@ int run_script(Script& script) {
     for (const auto& event : authority.events)
       fmt::print(stderr, "  event {} {} {} — {} ({})\n", event.kind, event.subject, event::to_string(event.decision), event.reason, event.where);
   }
+  link->reset();
   loop->cancel_all();
   return testing::Test::HasFailure() ? 1 : 0;
 }
