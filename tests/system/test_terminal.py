@@ -70,7 +70,7 @@ class Terminal:
     def settings(self):
         """As a program that the shell starts finds them (the shell's own line editor changes them for itself)."""
         self.type("stty -g; echo now=$((1+1))\n")
-        return re.search(r"\n([0-9a-f:]{40,})\r", self.expect(r"now=2\r")).group(1)
+        return re.search(r"([0-9a-f]+(?::[0-9a-f]+){10,})\r", self.expect(r"now=2\r")).group(1)
 
     def close(self):
         self.shell.kill()
