@@ -59,8 +59,10 @@ class Terminal:
 
     def run(self, *command, options=""):
         words = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
-        self.type(f"{PROGRAM} run --quiet {options} --policy {self.person.policy(POLICY)} -- {words}\n")
-        self.expect("\n")
+        # Sourced from a file, so that nothing of it is echoed and taken for the agent's output.
+        line = f"{PROGRAM} run --quiet {options} --policy {self.person.policy(POLICY)} -- {words}\n"
+        self.type(f". {self.person.write(self.person.policies / 'go', line)}\n")
+        self.expect("policies/go")
 
     def status(self):
         self.expect("ready> ")
@@ -70,7 +72,7 @@ class Terminal:
     def settings(self):
         """As a program that the shell starts finds them (the shell's own line editor changes them for itself)."""
         self.type("stty -g; echo now=$((1+1))\n")
-        return re.search(r"([0-9a-f]+(?::[0-9a-f]+){10,})\r", self.expect(r"now=2\r")).group(1)
+        return re.search(r"([0-9a-f]+(?::[0-9a-f]+){10,})\r", self.expect(r"now=2\r[^>]*ready> ")).group(1)
 
     def close(self):
         self.shell.kill()
