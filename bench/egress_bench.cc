@@ -33,10 +33,10 @@ T need(Result<T> result, const char* what) {
 class LoggingAuthority final : public egress::Authority {
  public:
   LoggingAuthority(event::AuditLog log, loop::Loop& loop) : log_(std::move(log)), loop_(loop) {}
-  Result<void> record(event::Event event) override {
+  Result<uint64_t> record(event::Event event) override {
     auto recorded = log_.record(std::move(event));
     if (!recorded) return std::unexpected(recorded.error());
-    return {};
+    return recorded->seq;
   }
   egress::AdmissionVerdict admit(const egress::FlowRequest&) override { return {}; }
   void traffic(const egress::Traffic&) override {}

@@ -108,7 +108,8 @@ class ProxyRun final : public supervisor::ControlHandler, public egress::Authori
   int to_end(BoundSocket listener);
 
   // egress::Authority
-  Result<void> record(Event event) override;
+  Result<uint64_t> record(Event event) override;
+  bool ended() const override { return ended_by_.has_value(); }
   egress::AdmissionVerdict admit(const egress::FlowRequest& request) override;
   void traffic(const egress::Traffic& traffic) override;
   void worker_failed(std::string_view worker, std::string reason) override;
@@ -217,7 +218,7 @@ void ProxyRun::end_by_verdict(const monitor::LimitVerdict& verdict) {
 }
 
 // An error keeps the answer from the worker, so what passed a limit does not happen.
-Result<void> ProxyRun::record(Event event) {
+Result<uint64_t> ProxyRun::record(Event event) {
   if (ended_by_) return fail(ErrorKind::limit, "the proxy has ended");
   auto recorded = log_->record(event);
   if (!recorded) {
@@ -228,7 +229,7 @@ Result<void> ProxyRun::record(Event event) {
     end_by_verdict(*verdict);
     return fail(ErrorKind::limit, "{}", verdict->sentence);
   }
-  return {};
+  return recorded->seq;
 }
 
 egress::AdmissionVerdict ProxyRun::admit(const egress::FlowRequest& request) {

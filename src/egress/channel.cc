@@ -66,7 +66,6 @@ Result<void> Channel::decode(RecordHandler& handler, Message& message) {
   }
   if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
   if (!fds.all_taken()) return fail(ErrorKind::protocol, "descriptors that no record announced");
-  handler.on_message_end();
   return {};
 }
 

@@ -37,8 +37,6 @@ class RecordHandler {
   virtual ~RecordHandler() = default;
   // Reads the record's fields from `in`. An error, or a reader that is not ok, ends the channel.
   virtual Result<void> on_record(RecordType type, WireReader& in, ArrivedFds& fds) = 0;
-  // All records of one message were handled.
-  virtual void on_message_end() {}
 };
 
 class Channel {

@@ -83,7 +83,7 @@ class Dialer::SupervisorSide final : public RecordHandler {
     }
     if (type == RecordType::acked) {
       STOCKADE_ASSIGN(const Acked acked, decoded<Acked>(in));
-      if (!dialer_.notices_->on_acked(acked.seq)) return fail(ErrorKind::protocol, "an acknowledgement of nothing");
+      if (!dialer_.notices_->on_acked(acked)) return fail(ErrorKind::protocol, "an acknowledgement of nothing");
       return {};
     }
     if (type == RecordType::cut) {

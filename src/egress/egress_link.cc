@@ -62,7 +62,7 @@ class EgressLink::InspectorSide final : public RecordHandler {
   Result<void> on_record(RecordType type, WireReader& in, ArrivedFds&) override {
     if (type == RecordType::notice) {
       STOCKADE_ASSIGN(Notice notice, decoded<Notice>(in));
-      return link_.on_notice(std::move(notice), seq_, "inspector");
+      return link_.on_notice(std::move(notice), seq_, *link_.inspector_, "inspector");
     }
     if (type == RecordType::drained) {
       link_.authority_->drained();
@@ -70,15 +70,10 @@ class EgressLink::InspectorSide final : public RecordHandler {
     }
     return fail(ErrorKind::protocol, "a record that an inspector may not send");
   }
-  void on_message_end() override {
-    if (seq_ != acked_) link_.inspector_->send(Acked{seq_});
-    acked_ = seq_;
-  }
 
  private:
   EgressLink& link_;
   uint64_t seq_ = 0;
-  uint64_t acked_ = 0;
 };
 
 class EgressLink::DialerSide final : public RecordHandler {
@@ -87,7 +82,7 @@ class EgressLink::DialerSide final : public RecordHandler {
   Result<void> on_record(RecordType type, WireReader& in, ArrivedFds&) override {
     if (type == RecordType::notice) {
       STOCKADE_ASSIGN(Notice notice, decoded<Notice>(in));
-      return link_.on_notice(std::move(notice), seq_, "dialer");
+      return link_.on_notice(std::move(notice), seq_, *link_.dialer_, "dialer");
     }
     if (type == RecordType::admit) {
       STOCKADE_ASSIGN(const Admit admit, decoded<Admit>(in));
@@ -100,15 +95,10 @@ class EgressLink::DialerSide final : public RecordHandler {
     }
     return fail(ErrorKind::protocol, "a record that a dialer may not send");
   }
-  void on_message_end() override {
-    if (seq_ != acked_) link_.dialer_->send(Acked{seq_});
-    acked_ = seq_;
-  }
 
  private:
   EgressLink& link_;
   uint64_t seq_ = 0;
-  uint64_t acked_ = 0;
 };
 
 Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& policy, Options options) {
@@ -195,13 +185,15 @@ event::Event EgressLink::to_event(const Notice& notice, std::string_view worker)
   return event;
 }
 
-Result<void> EgressLink::on_notice(Notice notice, uint64_t& last_seq, std::string_view worker) {
+Result<void> EgressLink::on_notice(Notice notice, uint64_t& last_seq, Channel& from, std::string_view worker) {
   if (notice.seq != last_seq + 1) return fail(ErrorKind::protocol, "a notice out of order");
   last_seq = notice.seq;
   // What is let through is the dialer's and the supervisor's word; of an inspector only a request's is heard.
   if (notice.decision == NoticeDecision::allow && notice.kind != NoticeKind::request)
     return fail(ErrorKind::protocol, "a worker that allows by itself");
-  return authority_->record(to_event(notice, worker));
+  STOCKADE_ASSIGN(const uint64_t number, authority_->record(to_event(notice, worker)));
+  from.send(Acked{notice.seq, number, !authority_->ended()});
+  return {};
 }
 
 event::Event EgressLink::admission_event(const Admit& admit, const AdmissionVerdict& verdict) const {
@@ -234,7 +226,10 @@ Result<void> EgressLink::on_admit(const Admit& admit) {
     name.reason = "asked of the resolver for the first time in this run";
     STOCKADE_TRY(authority_->record(std::move(name)));
   }
-  dialer_->send(Admission{admit.flow, verdict.allowed, verdict.reason});
+  if (verdict.allowed && authority_->ended())
+    dialer_->send(Admission{admit.flow, false, "the run has ended"});
+  else
+    dialer_->send(Admission{admit.flow, verdict.allowed, verdict.reason});
   return {};
 }
 

@@ -43,8 +43,11 @@ struct AdmissionVerdict {
 class Authority {
  public:
   virtual ~Authority() = default;
-  // Writes the event. After an error the workers get no answer any more: the caller ends the run.
-  virtual Result<void> record(event::Event event) = 0;
+  // Writes the event, and returns its number. After an error the workers get no answer any more: the caller ends the run.
+  virtual Result<uint64_t> record(event::Event event) = 0;
+  // The run has ended, perhaps by the event that was just recorded: nothing is let through any more, though refusals that
+  // are on their way are still recorded.
+  virtual bool ended() const { return false; }
   // Limits and `programs`. The link records the outcome itself.
   virtual AdmissionVerdict admit(const FlowRequest& request) = 0;
   // Bytes since the last call, for one flow.
@@ -90,7 +93,7 @@ class EgressLink {
 
   explicit EgressLink(const policy::Policy& policy);
   loop::Task<void> watch(bool inspector);
-  Result<void> on_notice(Notice notice, uint64_t& last_seq, std::string_view worker);
+  Result<void> on_notice(Notice notice, uint64_t& last_seq, Channel& from, std::string_view worker);
   Result<void> on_admit(const Admit& admit);
   event::Event to_event(const Notice& notice, std::string_view worker) const;
   event::Event admission_event(const Admit& admit, const AdmissionVerdict& verdict) const;

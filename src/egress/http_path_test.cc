@@ -212,13 +212,25 @@ TEST(PlainHttp, ExplainsARefusedHostOverHttp) {
   script.servers = web_world;
   script.agent = [] {
     const std::string answer = ask("GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n", "evil.example");
-    return expect_text(answer, "HTTP/1.1 403", "network.allow") && expect_text(answer, "HTTP/1.1 403", "stockade-decision: deny") ? 0 : 1;
+    return expect_text(answer, "HTTP/1.1 403", "network.allow") && expect_text(answer, "HTTP/1.1 403", "stockade-decision: deny; event=1") ? 0 : 1;
   };
   script.check = [](const auto& events, const Counters& seen) {
     EXPECT_EQ(seen.connections, 0);
     EXPECT_EQ(count_events(events, "connect", Decision::deny, "evil.example:80"), 1);
   };
   play(script);
+}
+
+TEST(PlainHttp, LetsNothingThroughOnceALimitEndedTheRun) {
+  for (const char* kind : {"connect", "request", "name"}) {
+    Script script;
+    script.policy = policy_of({allow("web.example", 80)});
+    script.servers = web_world;
+    script.ends_at = kind;
+    script.agent = [] { return ask(get("/a")).find("200") == std::string::npos ? 0 : 1; };
+    script.check = [](const auto&, const Counters& seen) { EXPECT_EQ(seen.connections, 0); };
+    play(script);
+  }
 }
 
 TEST(PlainHttp, AnswersWithBadGatewayWhenTheServerIsGone) {

@@ -155,8 +155,8 @@ Notice request_notice(const HttpSession& session, const net::RequestHead* head, 
 
 // Ends the session with a refusal; responses that are on their way go first.
 loop::Task<void> refuse_request(std::shared_ptr<HttpSession> session, Notice notice, Answer answer) {
-  const std::string bytes = answer_bytes(answer, notice);
-  co_await session->inspector.notices().written(std::move(notice));
+  const NoticeSink::Receipt receipt = co_await session->inspector.notices().written(notice);
+  const std::string bytes = answer_bytes(answer, notice, receipt.event);
   co_await wait_for_responses(*session);
   if (session->client_spoiled) {
     reset_on_close(session->connection.client.get());
@@ -246,7 +246,11 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
     co_return Next::end;
   }
   notice.decision = NoticeDecision::allow;
-  co_await session->inspector.notices().written(std::move(notice));
+  const NoticeSink::Receipt receipt = co_await session->inspector.notices().written(std::move(notice));
+  if (!receipt.proceed) {
+    session->client_spoiled = true;
+    co_return Next::end;
+  }
   while (session->exchanges.size() >= kPipelined && !session->responses_over)
     co_await session->changed.wait(session->idle_deadline());
   auto unreachable = co_await reach_upstream(session);

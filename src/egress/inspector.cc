@@ -60,7 +60,7 @@ class Inspector::SupervisorSide final : public RecordHandler {
   Result<void> on_record(RecordType type, WireReader& in, ArrivedFds& fds) override {
     if (type == RecordType::acked) {
       STOCKADE_ASSIGN(const Acked acked, decoded<Acked>(in));
-      if (!inspector_.notices_->on_acked(acked.seq)) return fail(ErrorKind::protocol, "an acknowledgement of nothing");
+      if (!inspector_.notices_->on_acked(acked)) return fail(ErrorKind::protocol, "an acknowledgement of nothing");
       return {};
     }
     if (type == RecordType::listeners) {

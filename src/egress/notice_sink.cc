@@ -7,19 +7,21 @@ void NoticeSink::post(Notice notice) {
   supervisor_.send(notice);
 }
 
-loop::Task<void> NoticeSink::written(Notice notice) {
+loop::Task<NoticeSink::Receipt> NoticeSink::written(Notice notice) {
   post(std::move(notice));
-  auto signal = std::make_shared<loop::Signal>(loop_);
-  waiting_.push_back({last_seq_, signal});
-  co_await signal->wait();
+  auto answer = std::make_shared<Answer>(loop_);
+  waiting_.push_back({last_seq_, answer});
+  co_await answer->came.wait();
+  co_return answer->receipt;
 }
 
-bool NoticeSink::on_acked(uint64_t seq) {
-  if (seq > last_seq_) return false;
-  while (!waiting_.empty() && waiting_.front().seq <= seq) {
-    waiting_.front().signal->notify_all();
-    waiting_.pop_front();
-  }
+bool NoticeSink::on_acked(const Acked& acked) {
+  if (acked.seq > last_seq_ || acked.seq != last_acked_ + 1) return false;
+  last_acked_ = acked.seq;
+  if (waiting_.empty() || waiting_.front().seq != acked.seq) return true;  // posted, nobody waits
+  waiting_.front().answer->receipt = Receipt{acked.event, acked.proceed};
+  waiting_.front().answer->came.notify_all();
+  waiting_.pop_front();
   return true;
 }
 

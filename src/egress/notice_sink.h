@@ -1,6 +1,6 @@
 // NoticeSink: a worker's line to the audit log. `written()` sends a notice to the supervisor and returns when the
-// supervisor says that it is in the log; only then may the decision take effect. Acknowledgements are cumulative, so
-// a flood costs one message for many. `post()` is for what has no effect to hold back. One thread.
+// supervisor says that it is in the log; only then may the decision take effect. Notices and acknowledgements travel many
+// to a message. `post()` is for what has no effect to hold back. One thread.
 #pragma once
 
 #include <deque>
@@ -14,20 +14,30 @@ class NoticeSink {
  public:
   NoticeSink(loop::Loop& loop, Channel& supervisor) : loop_(loop), supervisor_(supervisor) {}
 
+  struct Receipt {
+    uint64_t event = 0;    // its number in the log
+    bool proceed = false;  // what it allows may happen
+  };
   void post(Notice notice);
-  loop::Task<void> written(Notice notice);
-  // False if the supervisor acknowledges what was never sent.
-  bool on_acked(uint64_t seq);
+  loop::Task<Receipt> written(Notice notice);
+  // False if the supervisor acknowledges what was never sent, or out of order.
+  bool on_acked(const Acked& acked);
   size_t waiting() const { return waiting_.size(); }
 
  private:
+  struct Answer {
+    explicit Answer(loop::Loop& loop) : came(loop) {}
+    loop::Signal came;
+    Receipt receipt;
+  };
   struct Waiting {
     uint64_t seq;
-    std::shared_ptr<loop::Signal> signal;
+    std::shared_ptr<Answer> answer;
   };
   loop::Loop& loop_;
   Channel& supervisor_;
   uint64_t last_seq_ = 0;
+  uint64_t last_acked_ = 0;
   std::deque<Waiting> waiting_;
 };
 

@@ -13,8 +13,6 @@ std::unique_ptr<PipePool::Pipe> PipePool::take() {
   if (made_ >= kPipes) return nullptr;
   auto ends = make_pipe(O_NONBLOCK);
   if (!ends) return nullptr;
-  // EPERM past the person's share of pipe pages: a small pipe works as well, only slower.
-  (void)::fcntl(ends->write.get(), F_SETPIPE_SZ, kPipeBytes);
   ++made_;
   auto pipe = std::make_unique<Pipe>();
   pipe->ends = std::move(*ends);

@@ -100,8 +100,14 @@ void read_record(WireReader& in, Notice& record) {
   if (record.count == 0 || record.count > 1'000'000) spoil(in);
 }
 
-void write_record(WireWriter& out, const Acked& record) { out.put(record.seq); }
-void read_record(WireReader& in, Acked& record) { record.seq = in.get<uint64_t>(); }
+void write_record(WireWriter& out, const Acked& record) {
+  out.put(record.seq).put(record.event).put(static_cast<uint8_t>(record.proceed));
+}
+void read_record(WireReader& in, Acked& record) {
+  record.seq = in.get<uint64_t>();
+  record.event = in.get<uint64_t>();
+  record.proceed = read_flag(in);
+}
 
 void write_record(WireWriter& out, const Listeners& record) { out.put(static_cast<uint8_t>(record.transparent)); }
 void read_record(WireReader& in, Listeners& record) { record.transparent = read_flag(in); }

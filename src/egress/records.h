@@ -47,7 +47,7 @@ enum class NoticeDecision : uint8_t { allow, deny, log };
 // its own policy; `rule` is only an index into it.
 struct Notice {
   static constexpr RecordType kType = RecordType::notice;
-  uint64_t seq = 0;  // counts up from 1 in each worker; acknowledged cumulatively
+  uint64_t seq = 0;  // counts up from 1 in each worker
   NoticeKind kind = NoticeKind::connect;
   NoticeDecision decision = NoticeDecision::deny;
   uint32_t count = 1;
@@ -61,9 +61,12 @@ struct Notice {
   std::vector<std::pair<std::string, std::string>> evidence;
 };
 
+// One for each notice, in their order: it is in the log.
 struct Acked {
   static constexpr RecordType kType = RecordType::acked;
-  uint64_t seq = 0;  // every notice up to here is in the log
+  uint64_t seq = 0;
+  uint64_t event = 0;    // its number there
+  bool proceed = true;   // false: the run has ended (this very event may have passed a limit), nothing is let through
 };
 
 // Comes with the descriptors of net::TransparentListeners, in their order; or with one explicit listener.

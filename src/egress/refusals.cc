@@ -47,13 +47,13 @@ Notice make_notice(const Destination& to, std::string reason, std::string hint) 
   return notice;
 }
 
-std::string allow_hint(const Destination& to, std::string_view more) {
+std::string allow_hint(const Destination& to) {
   const std::string who = to.host.empty() ? fmt::format("address: {}", to.address.to_string()) : fmt::format("host: {}", to.host);
-  return fmt::format("a person can allow it with \"- {{ {}, ports: [{}]{}{} }}\" under network.allow", who, to.port,
-                     more.empty() ? "" : ", ", more);
+  return fmt::format("a person can allow it with \"- {{ {}, ports: [{}], {} }}\" under network.allow", who, to.port,
+                     to.port == 80 ? "protocol: http" : "tls: passthrough");
 }
 
-std::string answer_bytes(const Answer& answer, const Notice& notice) {
+std::string answer_bytes(const Answer& answer, const Notice& notice, uint64_t event) {
   if (answer.form == AnswerForm::raw) return answer.raw;
   if (answer.form == AnswerForm::alert) return net::tls_alert_record(answer.alert);
   if (answer.form == AnswerForm::reset) return {};
@@ -63,6 +63,7 @@ std::string answer_bytes(const Answer& answer, const Notice& notice) {
   refusal.reason = notice.reason;
   if (notice.rule >= 0) refusal.rule = fmt::format("network.{}[{}]", notice.by_deny_rule ? "deny" : "allow", notice.rule);
   refusal.hint = notice.hint;
+  if (event != 0) refusal.event = fmt::format("{}", event);
   return net::http_refusal(refusal, answer.with_body);
 }
 
@@ -95,8 +96,8 @@ loop::Task<void> finish_with(Inspector& inspector, Connection connection, std::s
 }
 
 loop::Task<void> refuse(Inspector& inspector, Connection connection, Notice notice, Answer answer) {
-  std::string bytes = answer_bytes(answer, notice);
-  co_await inspector.notices().written(std::move(notice));
+  const NoticeSink::Receipt receipt = co_await inspector.notices().written(notice);
+  std::string bytes = answer_bytes(answer, notice, receipt.event);
   co_await finish_with(inspector, std::move(connection), std::move(bytes));
 }
 

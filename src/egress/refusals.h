@@ -63,7 +63,8 @@ struct Answer {
 };
 
 Notice make_notice(const Destination& to, std::string reason, std::string hint = {});
-std::string answer_bytes(const Answer& answer, const Notice& notice);
+// `event` is the refusal's number in the log; 0: another process wrote it.
+std::string answer_bytes(const Answer& answer, const Notice& notice, uint64_t event = 0);
 
 // Logs, answers, ends.
 loop::Task<void> refuse(Inspector& inspector, Connection connection, Notice notice, Answer answer);
@@ -71,6 +72,6 @@ loop::Task<void> refuse(Inspector& inspector, Connection connection, Notice noti
 loop::Task<void> finish_with(Inspector& inspector, Connection connection, std::string bytes);
 
 // The line that would allow it, for the hint of a refusal.
-std::string allow_hint(const Destination& to, std::string_view more = "tls: passthrough");
+std::string allow_hint(const Destination& to);
 
 }  // namespace stockade::egress

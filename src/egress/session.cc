@@ -38,7 +38,7 @@ loop::Task<net::FirstBytes> first_bytes(Connection& connection, InBuffer& in, Ti
 }
 
 // The refusal is in the log. Finds out what the agent speaks, to answer in kind.
-loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, Notice notice, InBuffer in) {
+loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, Notice notice, uint64_t event, InBuffer in) {
   if (inspector.sessions() > kExplainedAtOnce) {
     reset_on_close(connection.client.get());
     co_return;
@@ -47,7 +47,7 @@ loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, No
   const net::FirstBytes first = co_await first_bytes(connection, in, deadline);
   Answer answer = answer_for(first);
   if (answer.form == AnswerForm::http) answer.with_body = !in.bytes().starts_with("HEAD ");
-  std::string bytes = answer_bytes(answer, notice);
+  std::string bytes = answer_bytes(answer, notice, event);
   co_await finish_with(inspector, std::move(connection), std::move(bytes));
 }
 
@@ -204,9 +204,9 @@ loop::Task<void> serve_connection(Inspector& inspector, Fd client, Endpoint peer
     co_await serve_admitted(inspector, std::move(*connection), std::move(to), std::move(in), std::nullopt);
     co_return;
   }
-  co_await inspector.notices().written(*refusal);
+  const NoticeSink::Receipt receipt = co_await inspector.notices().written(*refusal);
   if (explain)
-    co_await explain_refusal(inspector, std::move(*connection), std::move(*refusal), std::move(in));
+    co_await explain_refusal(inspector, std::move(*connection), std::move(*refusal), receipt.event, std::move(in));
   else
     reset_on_close(connection->client.get());
 }

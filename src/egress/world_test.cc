@@ -86,14 +86,16 @@ std::string dns_reply(const std::string& query, std::map<std::string, std::vecto
 class TestAuthority final : public Authority {
  public:
   TestAuthority(Script& script, loop::Loop& loop) : script_(script), loop_(loop) {}
-  Result<void> record(event::Event event) override {
+  Result<uint64_t> record(event::Event event) override {
     if (event.decision == event::Decision::deny && ++folded[event.subject + event.reason] > 1) {
       ++repeated;
-      return {};
+      return uint64_t{1};
     }
+    if (event.decision == event::Decision::allow && event.kind == script_.ends_at) ended_ = true;
     events.push_back(std::move(event));
-    return {};
+    return events.size();
   }
+  bool ended() const override { return ended_; }
   AdmissionVerdict admit(const FlowRequest& request) override { return script_.admit(request); }
   void traffic(const Traffic& traffic) override {
     out += traffic.out;
@@ -113,6 +115,7 @@ class TestAuthority final : public Authority {
  private:
   Script& script_;
   loop::Loop& loop_;
+  bool ended_ = false;
 };
 
 // The agent's process: first the sandbox's network, whose listeners go out through `out`; then the agent's own code.

@@ -246,14 +246,14 @@ void Run::end_by_verdict(const monitor::LimitVerdict& verdict) {
   end(verdict.ended_by, verdict.sentence);
 }
 
-Result<void> Run::record(Event event) {
+Result<uint64_t> Run::record(Event event) {
   auto recorded = log_->record(event);
   if (!recorded) {
     end(EndedBy{EndCause::error, "log"}, "the log can't be written: " + recorded.error().message());
     return std::unexpected(std::move(recorded).error());
   }
   if (auto verdict = limits_.feed(event, recorded->repeated)) end_by_verdict(*verdict);
-  return {};
+  return recorded->seq;
 }
 
 egress::AdmissionVerdict Run::admit(const egress::FlowRequest& request) {

@@ -26,7 +26,8 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<RunOutcome> to_end();
 
   // egress::Authority
-  Result<void> record(event::Event event) override;
+  Result<uint64_t> record(event::Event event) override;
+  bool ended() const override { return ended_by_.has_value(); }
   egress::AdmissionVerdict admit(const egress::FlowRequest& request) override;
   void traffic(const egress::Traffic& traffic) override;
   void worker_failed(std::string_view worker, std::string reason) override;
