@@ -30,6 +30,7 @@ Result<std::array<Fd, 2>> make_socket_pair(int type) {
 
 Result<void> set_nonblocking(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
+  if (flags >= 0 && (flags & O_NONBLOCK)) return {};
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) return fail_errno("make a descriptor non-blocking");
   return {};
 }

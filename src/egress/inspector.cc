@@ -1,5 +1,8 @@
 #include "egress/inspector.h"
 
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include "egress/datagrams.h"
 #include "egress/dns_service.h"
 #include "egress/session.h"
@@ -163,6 +166,10 @@ Result<void> Inspector::serve_transparent(net::TransparentListeners listeners) {
 }
 
 Result<void> Inspector::accept_on(Fd listener, int kind) {
+  // Accepted sockets inherit both.
+  const int on = 1;
+  ::setsockopt(listener.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  ::setsockopt(listener.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   STOCKADE_ASSIGN(auto async, loop::AsyncFd::adopt(loop_, std::move(listener)));
   loop_.spawn(accept_loop(*this, std::move(async), kind));
   return {};

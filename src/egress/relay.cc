@@ -116,8 +116,14 @@ Relay::Need Relay::advance_copy(Direction& way, loop::AsyncFd& from, loop::Async
   ssize_t sent = ::send(to.get(), buffer.data(), static_cast<size_t>(count), MSG_NOSIGNAL);
   if (sent < 0 && errno != EAGAIN && errno != EINTR) return Need::broken;
   sent = std::max<ssize_t>(sent, 0);
-  if (sent < count) way.spill.assign(buffer, static_cast<size_t>(sent), static_cast<size_t>(count - sent));
-  return Need::yield;
+  if (sent < count) {
+    way.spill.assign(buffer, static_cast<size_t>(sent), static_cast<size_t>(count - sent));
+    return Need::yield;
+  }
+  // A short read has emptied the socket: no second one is spent on hearing so.
+  if (way.bulk || from.peer_ended()) return Need::yield;
+  from.exhausted_read();
+  return Need::read;
 }
 
 Relay::Need Relay::advance_splice(Direction& way, loop::AsyncFd& from, loop::AsyncFd& to) {

@@ -1,7 +1,6 @@
 #include "egress/session.h"
 
 #include <fmt/format.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "egress/http_session.h"
@@ -125,6 +124,8 @@ loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destinat
     inspector.flow_ended(upstream.flow, true);
     co_return;
   }
+  // Just registered: what has come already will be reported, so no read is spent on finding nothing.
+  socket->exhausted_read();
   RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
   inspector.start_relay(std::move(ends), upstream.flow);
 }
@@ -145,6 +146,8 @@ loop::Task<void> serve_unclassified(Inspector& inspector, Connection connection,
     inspector.flow_ended(upstream.flow, true);
     co_return;
   }
+  // Just registered: what has come already will be reported, so no read is spent on finding nothing.
+  socket->exhausted_read();
   RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
   inspector.start_relay(std::move(ends), upstream.flow);
 }
@@ -171,9 +174,6 @@ std::optional<Connection> describe_connection(Inspector& inspector, Fd client, E
   if (::getsockname(client.get(), reinterpret_cast<sockaddr*>(&own), &own_size) < 0) return std::nullopt;
   const auto original = Endpoint::from_sockaddr(own);
   if (!original) return std::nullopt;
-  const int on = 1;
-  ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  ::setsockopt(client.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
   auto async = loop::AsyncFd::adopt(inspector.loop(), std::move(client));
   if (!async) return std::nullopt;
   return Connection{std::move(*async), peer, *original, Inspector::SessionSlot(inspector)};

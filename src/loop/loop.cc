@@ -172,6 +172,7 @@ Fd AsyncFd::release() {
 void AsyncFd::close() { release(); }
 
 void AsyncFd::deliver(State& state, uint32_t events) {
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) state.peer_ended = true;
   if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
     state.read_ready = true;
     if (state.reader) state.loop->wake(*state.reader, Wake::ready);

@@ -160,6 +160,9 @@ class AsyncFd {
   // Call when a read (or write) answered EAGAIN, before awaiting.
   void exhausted_read() { state_->read_ready = false; }
   void exhausted_write() { state_->write_ready = false; }
+  // The kernel reported that the peer sends no more, or an error: reads go on until they say so themselves. Until then a
+  // stream's read that filled less than its buffer has emptied it, and may be followed by exhausted_read(). (epoll(7))
+  bool peer_ended() const { return state_->peer_ended; }
 
  private:
   friend class Loop;
@@ -168,6 +171,7 @@ class AsyncFd {
     Fd fd;
     bool read_ready = true;
     bool write_ready = true;
+    bool peer_ended = false;
     Waiter* reader = nullptr;
     Waiter* writer = nullptr;
   };
