@@ -114,17 +114,20 @@ Result<bool> ProgramLookup::is_made_by(const Endpoint& local, const Endpoint& re
                                        const std::vector<std::string>& programs) {
   STOCKADE_ASSIGN(auto owner, net::find_inet_socket(socket_diag_, true, local, remote));
   if (!owner || owner->inode == 0) return false;
-  auto processes = processes_below(init_);
-  if (!processes) return fail(ErrorKind::unavailable, "the sandbox's processes can't be listed");
   const std::string link = fmt::format("socket:[{}]", owner->inode);
   const std::vector<Executable> allowed = resolve(programs);
-  // The last one that connected is likely the next.
-  if (const auto last = std::find(processes->begin(), processes->end(), last_); last != processes->end())
-    std::iter_swap(processes->begin(), last);
-  for (const pid_t pid : *processes) {
-    if (!holds_socket(pid, link)) continue;
+  const auto is_allowed_holder = [&](pid_t pid) {
+    if (!holds_socket(pid, link)) return false;
     const auto executable = executable_of(pid);
-    if (!executable || std::find(allowed.begin(), allowed.end(), *executable) == allowed.end()) continue;
+    return executable && std::find(allowed.begin(), allowed.end(), *executable) != allowed.end();
+  };
+  // The last one that connected is likely the next. That it holds a socket of the sandbox's network namespace is what
+  // makes it a process of the sandbox, even if its number was given anew.
+  if (last_ != 0 && is_allowed_holder(last_)) return true;
+  auto processes = processes_below(init_);
+  if (!processes) return fail(ErrorKind::unavailable, "the sandbox's processes can't be listed");
+  for (const pid_t pid : *processes) {
+    if (!is_allowed_holder(pid)) continue;
     last_ = pid;
     return true;
   }
