@@ -186,7 +186,7 @@ policy::Chapter view_chapter(const Result<sandbox::Compiled>& compiled) {
   lines.insert(lines.end(), compiled->notes.begin(), compiled->notes.end());
   if (compiled->default_workspace)
     lines.push_back(
-        "the current directory is writable all the same, since no policy says which files the agent may have");
+        "the current directory is writable, since the default preset says so and no policy file took its place");
   return {"What it sees of this machine", std::move(lines)};
 }
 

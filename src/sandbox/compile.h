@@ -27,7 +27,7 @@ struct Compiled {
   SandboxPlan plan;
   std::vector<std::string> notes;               // one sentence each
   std::vector<std::string> writable_trees;      // real paths of the directories to watch (persistence_watch.h)
-  bool default_workspace = false;               // the current directory is writable because the policy names no file
+  bool default_workspace = false;               // the default preset made the current directory writable
 };
 
 Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surroundings, const HostTree& tree,

@@ -19,9 +19,17 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-Result<Compiled> compile_on(const FakeHost& host, const policy::Policy& policy, std::vector<std::string> command = {"true"},
+// As the default preset says it.
+FileRule default_workspace(const std::string& cwd = "/home/ada/work") {
+  return {.host = cwd, .at = cwd, .access = Access::write, .where = {"preset:default", 6, 5}};
+}
+
+// Without a policy: the default preset's.
+Result<Compiled> compile_on(const FakeHost& host, const std::optional<policy::Policy>& policy, std::vector<std::string> command = {"true"},
                             const std::string& cwd = "/home/ada/work", const std::string& path = "/usr/local/bin:/usr/bin:/bin") {
-  return compile(policy, host.surroundings(path, cwd), host.tree(), {.command = std::move(command)});
+  policy::Policy standard;
+  standard.files = {default_workspace(cwd)};
+  return compile(policy.value_or(standard), host.surroundings(path, cwd), host.tree(), {.command = std::move(command)});
 }
 
 policy::Policy with(std::vector<FileRule> files) {
@@ -53,6 +61,29 @@ TEST(Compile, GivesTheCurrentDirectoryByDefaultAndNothingElseOfTheHome) {
   }
   EXPECT_THAT(plan.environment, Contains("HOME=/home/ada"));
   EXPECT_THAT(plan.environment, Not(Contains(StartsWith("SECRET_TOKEN"))));
+}
+
+TEST(Compile, GivesNoFileToAPolicyThatMountsNone) {
+  FakeHost host;
+  for (const auto& policy : {policy::Policy{}, with({{.host = "**/.env", .access = Access::hide}})}) {
+    const auto made = compile_on(host, policy);
+    ASSERT_TRUE(made) << made.error().render();
+    EXPECT_FALSE(made->default_workspace);
+    EXPECT_THAT(made->writable_trees, IsEmpty());
+    EXPECT_EQ(made->plan.workdir, "/home/ada");
+    for (const Mount& mount : made->plan.mounts) EXPECT_FALSE(mount.source.starts_with("/home")) << mount.source;
+  }
+  EXPECT_TRUE(compile_on(host, policy::Policy{}, {"true"}, "/home/ada"));  // nothing broad is given
+}
+
+TEST(Compile, SaysThatTheDefaultIsWritableOnlyWhenItIs) {
+  FakeHost host;
+  auto rule = default_workspace();
+  rule.access = Access::read;  // as a ceiling makes it
+  const auto made = compile_on(host, with({rule}));
+  ASSERT_TRUE(made) << made.error().render();
+  EXPECT_FALSE(made->default_workspace);
+  EXPECT_FALSE(find_mount(made->plan.mounts, "/home/ada/work")->writable);
 }
 
 TEST(Compile, OrdersParentsFirstAndGivesTheSamePlanTwice) {
@@ -230,7 +261,7 @@ TEST(Compile, MakesEverythingWritableNoexecWithAListOfPrograms) {
   FakeHost host;
   host.program("/usr/bin/curl");
   host.program("/home/ada/.cargo/bin/cargo");
-  policy::Policy policy;
+  policy::Policy policy = with({default_workspace()});
   policy.programs.allow = std::vector<std::string>{"sh"};
   const auto made = compile_on(host, policy, {"true"}, "/home/ada/work", "/home/ada/.cargo/bin:/usr/bin");
   ASSERT_TRUE(made) << made.error().render();
@@ -318,7 +349,9 @@ int compile_here(uid_t uid, const std::string& cwd) {
   if (!tree) return 11;
   auto surroundings = survey_host(*tree, {.uid = uid, .gid = uid, .cwd = cwd, .environment = {{"PATH", "/root/.cargo/bin:/usr/bin:/bin"}}});
   if (!surroundings) return 12;
-  const auto made = compile({}, *surroundings, *tree, {.command = {"true"}});
+  policy::Policy policy;
+  policy.files = {default_workspace(cwd)};
+  const auto made = compile(policy, *surroundings, *tree, {.command = {"true"}});
   if (!made) return 13;
   if (!find_mount(made->plan.mounts, "/usr") || !find_mount(made->plan.mounts, cwd)) return 14;
   for (const Mount& mount : made->plan.mounts) {

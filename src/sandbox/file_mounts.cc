@@ -15,6 +15,8 @@ namespace {
 using policy::Access;
 using policy::FileRule;
 
+constexpr std::string_view kDefaultPreset = "preset:default";
+
 std::unexpected<Error> refuse(const FileRule& rule, std::string sentence, std::string_view hint) {
   const std::string where = rule.where.line > 0 ? rule.where.to_string() + ": " : "";
   return std::unexpected(Error(ErrorKind::invalid_input, where + std::move(sentence)).hint(hint));
@@ -45,7 +47,8 @@ Result<void> check_source(const FileRule& rule, const Located& source, const Sur
   const std::string broad = why_broad(surroundings, source.path);
   if (!broad.empty() && rule.reason.empty()) {
     return refuse(rule, fmt::format("{} is not given to an agent by itself: {}", rule.host, broad),
-                  "mount the directory that the work needs, or add `reason: …` to the entry");
+                  rule.where.file == kDefaultPreset ? "change to the directory of the work, or name it under `files` with a reason"
+                                                    : "mount the directory that the work needs, or add `reason: …` to the entry");
   }
   return {};
 }
@@ -173,17 +176,6 @@ Result<FileMounts> compile_files(const policy::Policy& policy, const Surrounding
   for (const FileRule& rule : policy.files) {
     if (rule.access != Access::hide) rules.push_back(rule);
   }
-  if (rules.empty()) {
-    out.default_workspace = true;
-    const std::string broad = why_broad(surroundings, surroundings.cwd);
-    if (!broad.empty()) {
-      return std::unexpected(Error(ErrorKind::invalid_input,
-                                   fmt::format("the current directory, {}, is not given to an agent by itself: {}",
-                                               surroundings.cwd, broad))
-                                 .hint("change to the directory of the work, or name it under `files` with a reason"));
-    }
-    rules.push_back({.host = surroundings.cwd, .at = surroundings.cwd, .access = Access::write});
-  }
   for (const FileRule& rule : rules) {
     STOCKADE_TRY(check_target(rule, out.mounts));
     STOCKADE_ASSIGN(Mount mount, compile_rule(rule, tree, surroundings, program_list, out.notes));
@@ -193,6 +185,7 @@ Result<FileMounts> compile_files(const policy::Policy& policy, const Surrounding
                     "use `access: read`, or `strictness: polled`");
     }
     protect(tree, mount, out.notes);
+    out.default_workspace |= rule.where.file == kDefaultPreset && mount.writable;
     out.mounts.push_back(std::move(mount));
   }
   std::ranges::sort(out.mounts, {}, &Mount::target);

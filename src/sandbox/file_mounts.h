@@ -1,5 +1,5 @@
 // The `files` section as mounts: each source resolved once and judged by what it really is, its protections and the
-// matches of `hide` found, the current directory as the default workspace. What a person did not say clearly enough
+// matches of `hide` found. A policy that mounts nothing gets nothing. What a person did not say clearly enough
 // (no such file, the home without a reason, a place inside that belongs to the system) is refused with what to do.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace stockade::sandbox {
 struct FileMounts {
   std::vector<Mount> mounts;            // by target, parents first
   std::vector<std::string> notes;
-  bool default_workspace = false;       // no entry mounts anything: the current directory, writable
+  bool default_workspace = false;       // the default preset's entry made the current directory writable
 };
 
 Result<FileMounts> compile_files(const policy::Policy& policy, const Surroundings& surroundings, const HostTree& tree);

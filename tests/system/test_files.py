@@ -34,6 +34,24 @@ def test_read_mounts_can_be_read_and_not_written(stockade):
     assert (data / "sub/a.txt").read_text() == "contents\n" and os.listdir(data) == ["sub"]
 
 
+@pytest.mark.parametrize("policy", ["", "files: []\n", 'files: [{ host: "**/.env", access: hide }]\n', "network: { allow: [] }\n"])
+def test_a_policy_that_mounts_nothing_gives_no_file(stockade, policy):
+    stockade.write(stockade.work / "mine", "mine\n")
+    done = stockade.sh(f"cat {stockade.work}/mine; echo evil > {stockade.work}/made; pwd", policy=policy)
+    assert done.stdout == f"{stockade.home}\n" and "writable" not in done.stderr, done
+    assert os.listdir(stockade.work) == ["mine"]
+
+
+@pytest.mark.parametrize("ceiling, shown", [("files: []", False), ("files: [{ host: /opt, access: write }]", False),
+                                            ("files: [{ host: /tmp, access: read }]", True)])
+def test_a_ceiling_takes_the_default_directory_away(stockade, ceiling, shown):
+    stockade.write(stockade.home / ".config/stockade/policy.yaml", "version: 1\n" + ceiling + "\n")
+    stockade.write(stockade.work / "mine", "mine\n")
+    done = stockade.sh(f"cat {stockade.work}/mine; echo evil > {stockade.work}/made; true")
+    assert done.status == 0 and done.stdout == ("mine\n" if shown else ""), done
+    assert "is writable" not in done.stderr and os.listdir(stockade.work) == ["mine"]
+
+
 def test_write_mounts_write_at_once_as_the_person(stockade):
     done = stockade.sh("echo new > made; mkdir d; echo more >> there; mv d e; ls", policy="files: [{ host: ., access: write }]\n")
     assert done.status == 0, done

@@ -66,7 +66,6 @@ def test_stdin_reaches_the_agent(stockade):
     assert done.stdout.strip() == "300000", done
 
 
-@pytest.mark.xfail(strict=True, reason="`run` without a policy does not say that the current directory is writable")
 def test_what_stockade_says_is_on_stderr_with_its_name(stockade):
     done = stockade.run("echo", "hi")
     assert done.stdout == "hi\n"
