@@ -1,11 +1,13 @@
 #include "egress/egress_link.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "egress/dialer.h"
 #include "egress/inspector.h"
+#include "egress/worker.h"
 #include "policy/decision.h"
 
 namespace stockade::egress {
@@ -52,6 +54,14 @@ std::string section_place(const policy::Network& network, std::string_view host,
   if (const auto address = IpAddress::parse(host)) return policy::judge_connect(network, *address, port).where.to_string();
   if (const auto name = policy::canonical_host(host)) return policy::judge_connect(network, *name, port).where.to_string();
   return {};
+}
+
+// A worker that is on its way out gets a moment to arrive.
+std::optional<ExitStatus> exit_status_of(Pid& process) {
+  constexpr int kPatienceMilliseconds = 100;
+  pollfd end{process.pidfd(), POLLIN, 0};
+  (void)::poll(&end, 1, kPatienceMilliseconds);
+  return process.poll().value_or(std::nullopt);
 }
 
 }  // namespace
@@ -146,7 +156,18 @@ loop::Task<void> EgressLink::watch(bool inspector) {
   else
     co_await dialer_->run_reader(*dialer_side_, outcome);
   const std::string reason = outcome ? std::string("its process ended") : outcome.error().message();
+  if (!outcome && accused_.empty()) accused_ = inspector ? "inspector" : "dialer";
   authority_->worker_failed(inspector ? "inspector" : "dialer", reason);
+}
+
+std::string EgressLink::culprit(std::string_view reported) {
+  if (!accused_.empty()) return accused_;
+  const auto inspector = exit_status_of(inspector_process_), dialer = exit_status_of(dialer_process_);
+  const auto fell = [](const auto& status) { return status && (status->signalled || status->code != kWorkerDone); };
+  const auto accuses = [](const auto& status) { return status && !status->signalled && status->code == kWorkerProtocol; };
+  if (accuses(dialer) || (fell(inspector) && !fell(dialer))) return "inspector";
+  if (accuses(inspector) || (fell(dialer) && !fell(inspector))) return "dialer";
+  return std::string(reported);
 }
 
 void EgressLink::pass_listeners(net::TransparentListeners listeners) {

@@ -80,6 +80,10 @@ class EgressLink {
   // Cuts a flow, or all of them (0).
   void cut(uint64_t flow);
 
+  // After a worker failed and the sandbox was killed: which of the two was first. When one ends the other does at once,
+  // and may be heard of before. `reported` where they don't tell. Waits a moment for their exit statuses.
+  std::string culprit(std::string_view reported);
+
   // Readable when the worker has ended: whoever waits for these kills the sandbox within a wake-up.
   int inspector_pidfd() const { return inspector_process_.pidfd(); }
   int dialer_pidfd() const { return dialer_process_.pidfd(); }
@@ -104,6 +108,7 @@ class EgressLink {
   Pid inspector_process_;
   Pid dialer_process_;
   Authority* authority_ = nullptr;
+  std::string accused_;  // who broke its protocol with us
   std::unique_ptr<Channel> inspector_;
   std::unique_ptr<Channel> dialer_;
   std::unique_ptr<InspectorSide> inspector_side_;

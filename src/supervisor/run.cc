@@ -274,8 +274,10 @@ void Run::traffic(const egress::Traffic& traffic) {
 }
 
 void Run::worker_failed(std::string_view worker, std::string reason) {
-  if (stopping_) return;
+  if (stopping_ || ended_by_) return;
   end(EndedBy{EndCause::error, std::string(worker)}, std::move(reason));
+  // Only now: everything inside is dead.
+  ended_by_->name = egress_->culprit(worker);
 }
 
 loop::Task<void> Run::watch_process(int pidfd, std::string name) {
@@ -284,7 +286,8 @@ loop::Task<void> Run::watch_process(int pidfd, std::string name) {
   if (!process) co_return;
   process->exhausted_read();
   co_await process->readable();
-  if (!stopping_) end(EndedBy{EndCause::error, name}, fmt::format("the {} died", name));
+  if (name == "inspector" || name == "dialer") worker_failed(name, "its process ended");
+  else if (!stopping_) end(EndedBy{EndCause::error, name}, fmt::format("the {} died", name));
 }
 
 loop::Task<void> Run::watch_sandbox() {
