@@ -261,10 +261,17 @@ TEST_P(EngineTerminal, RefusesStreamsThatWouldLetTheAgentOut) {
     const Fd slave(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
     const Fd directory(::open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     const Fd node(::open(block.c_str(), O_PATH | O_CLOEXEC));
+    const Fd datagrams(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const Fd stream(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const Fd alone(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0) return false;
+    const Fd letters(pair[0]), other_letters(pair[1]);
+    const char* const kSocket = "is a socket that could be connected";
     const struct {
       int fd;
       const char* why;
-    } cases[] = {{slave.get(), "is a terminal"}, {master.get(), "is a terminal"}, {directory.get(), "is a directory"}, {node.get(), "is a block device"}, {-1, "is closed"}};
+    } cases[] = {{datagrams.get(), kSocket}, {stream.get(), kSocket}, {alone.get(), kSocket}, {letters.get(), kSocket}, {slave.get(), "is a terminal"}, {master.get(), "is a terminal"}, {directory.get(), "is a directory"}, {node.get(), "is a block device"}, {-1, "is closed"}};
     for (const auto& each : cases) {
       if (each.fd == node.get() && !node) continue;  // an ordinary user made none
       for (int i = 0; i < 3; ++i) {
@@ -280,6 +287,15 @@ TEST_P(EngineTerminal, RefusesStreamsThatWouldLetTheAgentOut) {
       }
     }
     return true;
+  }));
+}
+
+TEST_P(EngineTerminal, TakesAConnectedUnixStreamAsNodeMakesThem) {
+  EXPECT_TRUE(as_user(GetParam(), [&] {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return false;
+    const Fd ours(pair[0]), theirs(pair[1]);
+    return static_cast<bool>(NativeSandbox::launch(shell_plan("true"), {.run_id = "test-pair", .stdio = {theirs.get(), theirs.get(), theirs.get()}}));
   }));
 }
 

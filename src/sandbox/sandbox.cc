@@ -48,6 +48,18 @@ double seconds_now() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
+// A unix stream or seqpacket that has its peer keeps it. All else can be sent or connected elsewhere, in the network
+// namespace where it was made: ours.
+bool is_connected_for_good(int socket) {
+  int domain = 0, type = 0;
+  socklen_t size = sizeof(int);
+  if (::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX) return false;
+  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || (type != SOCK_STREAM && type != SOCK_SEQPACKET)) return false;
+  sockaddr_storage peer;
+  size = sizeof(peer);
+  return ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
 }  // namespace
 
 class NativeSandbox::Impl {
@@ -182,6 +194,7 @@ Result<void> NativeSandbox::Impl::check_stdio() const {
     if (S_ISDIR(info.st_mode)) return refuse(i, "is a directory");
     if (S_ISBLK(info.st_mode)) return refuse(i, "is a block device");
     if (::fcntl(fd, F_GETFL) & O_PATH) return refuse(i, "is a mere path (O_PATH)");
+    if (S_ISSOCK(info.st_mode) && !is_connected_for_good(fd)) return refuse(i, "is a socket that could be connected to anything outside");
     // EIO: a terminal that was hung up, and may be another's by the next login.
     if (S_ISCHR(info.st_mode) && (::isatty(fd) || errno == EIO)) return refuse(i, "is a terminal, and the agent may only have one of its own");
   }

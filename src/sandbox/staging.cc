@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -14,6 +15,8 @@ namespace stockade::sandbox {
 namespace {
 
 constexpr int kDepthLimit = 128;
+// A file with several names took room once inside, and becomes several files outside: that much more, and no further.
+constexpr uint64_t kDuplicatedLimit = 256 << 20;
 
 class Publisher {
  public:
@@ -28,6 +31,7 @@ class Publisher {
   void keep(const std::string& path, std::string reason);
 
   Published published_;
+  uint64_t duplicated_ = 0;
 };
 
 Result<std::vector<std::string>> names_in(int directory) {
@@ -57,17 +61,30 @@ Result<void> settle_attributes(int fd, int to, mode_t mode) {
   return {};
 }
 
+// Holes stay holes: what takes no room inside must take none outside.
+Result<void> copy_data(int source, int to, const std::string& name) {
+  struct stat info;
+  if (::fstat(source, &info) < 0) return fail_errno("look at {}", name);
+  off_t at = 0;
+  while ((at = ::lseek(source, at, SEEK_DATA)) >= 0) {
+    const off_t end = ::lseek(source, at, SEEK_HOLE);
+    if (end < 0 || ::lseek(to, at, SEEK_SET) < 0) return fail_errno("copy {}", name);
+    while (at < end) {
+      const ssize_t count = ::sendfile(to, source, &at, static_cast<size_t>(end - at));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return fail_errno("copy {}", name);
+      if (count == 0) return fail(ErrorKind::unavailable, "copy {}: it became shorter meanwhile", name);
+    }
+  }
+  if (errno != ENXIO) return fail_errno("copy {}", name);
+  if (::ftruncate(to, info.st_size) < 0) return fail_errno("copy {}", name);
+  return {};
+}
+
 // True: published. False: the name is taken.
 Result<bool> copy_file(int source, int to, const std::string& name, mode_t mode) {
   STOCKADE_ASSIGN(auto copy, open_at(to, ".", O_TMPFILE | O_RDWR, 0600));
-  struct stat size;
-  if (::fstat(source, &size) < 0) return fail_errno("look at {}", name);
-  for (off_t at = 0; at < size.st_size;) {
-    const ssize_t count = ::sendfile(copy.get(), source, &at, static_cast<size_t>(size.st_size - at));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return fail_errno("copy {}", name);
-    if (count == 0) break;
-  }
+  STOCKADE_TRY(copy_data(source, copy.get(), name));
   STOCKADE_TRY(settle_attributes(copy.get(), to, mode));
   const std::string link = fmt::format("/proc/self/fd/{}", copy.get());
   if (::linkat(AT_FDCWD, link.c_str(), to, name.c_str(), AT_SYMLINK_FOLLOW) == 0) return true;
@@ -102,6 +119,14 @@ Result<void> Publisher::publish_file(int from, int to, const std::string& name, 
     return {};
   }
   found.st_mode = S_IFREG | (mode & 0777);
+  if (found.st_nlink > 1) {
+    const uint64_t room = std::max<uint64_t>(static_cast<uint64_t>(found.st_blocks) * 512, 4096);
+    if (room > kDuplicatedLimit - duplicated_) {
+      keep(path, fmt::format("one of several names of a file, and these would take more than {} MiB", kDuplicatedLimit >> 20));
+      return {};
+    }
+    duplicated_ += room;
+  }
   STOCKADE_ASSIGN(const bool moved, move_file(source.get(), from, to, name, found));
   if (!moved) {
     keep(path, "the name is taken");

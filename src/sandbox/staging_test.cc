@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -98,6 +99,39 @@ TEST_F(StagingTest, CopiesWhatHasSeveralNames) {
   const auto published = publish_staging(staging, target).value();
   EXPECT_EQ(published.file_count, 2u);
   EXPECT_EQ(fs::hard_link_count(target / "one"), 1u);
+}
+
+TEST_F(StagingTest, CopiesHolesAsHoles) {
+  write(staging / "one", "begin");
+  fs::resize_file(staging / "one", uint64_t{1} << 34);
+  std::ofstream(staging / "one", std::ios::app) << "end";
+  fs::create_hard_link(staging / "one", staging / "two");
+  const auto started = std::chrono::steady_clock::now();
+  ASSERT_EQ(publish_staging(staging, target).value().file_count, 2u);
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(5));
+  for (const char* name : {"one", "two"}) {
+    struct stat found;
+    ASSERT_EQ(::stat((target / name).c_str(), &found), 0);
+    EXPECT_EQ(found.st_size, (off_t{1} << 34) + 3);
+    EXPECT_LT(found.st_blocks * 512, 1 << 20);
+    std::ifstream in(target / name);
+    std::string text(5, ' ');
+    in.read(text.data(), 5);
+    EXPECT_EQ(text, "begin");
+    in.seekg(-4, std::ios::end);
+    in.read(text.data(), 4);
+    EXPECT_EQ(text.substr(0, 4), std::string("\0end", 4));
+  }
+}
+
+TEST_F(StagingTest, BoundsWhatSeveralNamesOfOneFileAdd) {
+  const int fd = ::open((staging / "name-0").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+  ASSERT_EQ(::posix_fallocate(fd, 0, 100 << 20), 0);
+  ::close(fd);
+  for (int i = 1; i < 6; ++i) fs::create_hard_link(staging / "name-0", staging / fmt::format("name-{}", i));
+  const auto published = publish_staging(staging, target).value();
+  EXPECT_EQ(published.file_count, 2u);
+  EXPECT_EQ(published.kept_count, 4u);
 }
 
 TEST_F(StagingTest, EntersDirectoriesThatExistAndAddsToThem) {
