@@ -159,15 +159,16 @@ Result<void> prepare_sources(Launch& launch) {
 void size_private_filesystem(Launch& launch) {
   const Limits& limits = launch.plan->limits;
   launch.scratch_on_disk = limits.disk && limits.disk->strength != Strength::hard && !launch.plan->staging_root.empty();
-  uint64_t bytes = kDefaultTmpfs;
-  if (launch.scratch_on_disk) bytes = kShmOnDiskRuns;
-  else if (limits.disk) bytes = limits.disk->value;
-  uint64_t inodes = limits.inodes && !launch.scratch_on_disk ? limits.inodes->value : bytes / kBytesPerInode;
-  inodes += kOwnInodes;
-  for (const Mount& mount : launch.plan->mounts) inodes += 8 + 8 * mount.hidden.size();
-  for (const Mount& mount : launch.plan->mounts) bytes += mount.content.size();
-  launch.tmpfs_size = std::to_string(bytes + kOwnBytes);
-  launch.tmpfs_inodes = std::to_string(inodes);
+  launch.tmpfs_bytes = kDefaultTmpfs;
+  if (launch.scratch_on_disk) launch.tmpfs_bytes = kShmOnDiskRuns;
+  else if (limits.disk) launch.tmpfs_bytes = limits.disk->value;
+  launch.tmpfs_inodes = limits.inodes && !launch.scratch_on_disk ? limits.inodes->value : launch.tmpfs_bytes / kBytesPerInode;
+  launch.own_bytes = kOwnBytes;
+  launch.own_inodes = kOwnInodes;
+  for (const Mount& mount : launch.plan->mounts) {
+    launch.own_bytes += mount.content.size();
+    launch.own_inodes += 8 + 8 * mount.hidden.size();
+  }
 }
 
 std::string_view path_of(const std::vector<std::string>& environment) {

@@ -38,8 +38,10 @@ struct Launch {
   std::vector<Source> sources;  // one for each mount of the plan
   IdMaps idmaps;
   bool scratch_on_disk = false;
-  std::string tmpfs_size;  // options of the private tmpfs
-  std::string tmpfs_inodes;
+  uint64_t tmpfs_bytes = 0;   // of the private tmpfs: what the agent may use, and more only while the root is built
+  uint64_t tmpfs_inodes = 0;
+  uint64_t own_bytes = 0;
+  uint64_t own_inodes = 0;
 
   Fd sysctls;                  // /proc/sys of the host; what it shows depends on who asks
 

@@ -2,6 +2,7 @@
 
 #include <linux/openat2.h>
 #include <sys/mount.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 
 #ifndef AT_RECURSIVE
@@ -63,6 +64,20 @@ Result<Fd> make_filesystem(const char* type, const std::vector<FilesystemOption>
   Fd mount(static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, flags)));
   if (!mount) return fail_errno("mount filesystem {}", type);
   return mount;
+}
+
+Result<void> leave_room(int tmpfs, uint64_t bytes, uint64_t inodes) {
+  struct statfs now {};
+  if (::fstatfs(tmpfs, &now) < 0) return fail_errno("ask how full the private filesystem is");
+  const std::string size = std::to_string((now.f_blocks - now.f_bfree) * static_cast<uint64_t>(now.f_bsize) + bytes);
+  const std::string count = std::to_string(now.f_files - now.f_ffree + inodes);
+  const Fd context(static_cast<int>(::syscall(SYS_fspick, tmpfs, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)));
+  if (!context) return fail_errno("open the private filesystem's settings");
+  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, "size", size.c_str(), 0) < 0 ||
+      ::syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_STRING, "nr_inodes", count.c_str(), 0) < 0 ||
+      ::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) < 0)
+    return fail_errno("set the limits of the private filesystem to {} bytes and {} inodes", size, count);
+  return {};
 }
 
 Result<void> make_all_mounts_private() {

@@ -41,6 +41,7 @@ Result<RootFs> RootBuilder::build() {
   for (size_t i = 0; i < plan_.mounts.size(); ++i) {
     if (auto done = add(i); !done) return std::unexpected(at_target(std::move(done).error(), plan_.mounts[i].target));
   }
+  STOCKADE_TRY(leave_room(store_.get(), launch_.tmpfs_bytes, launch_.tmpfs_inodes));
   STOCKADE_TRY(enter());
   return std::move(out_);
 }
@@ -59,8 +60,9 @@ const char* RootBuilder::building_site() const {
 // The tmpfs holds root/, which becomes the new root, and layers and masks, which stay behind.
 Result<void> RootBuilder::make_skeleton() {
   ::umask(0);
-  STOCKADE_ASSIGN(store_, make_filesystem("tmpfs",
-                                          {{"size", launch_.tmpfs_size.c_str()}, {"nr_inodes", launch_.tmpfs_inodes.c_str()}, {"mode", "0755"}},
+  const std::string size = std::to_string(launch_.tmpfs_bytes + launch_.own_bytes);
+  const std::string inodes = std::to_string(launch_.tmpfs_inodes + launch_.own_inodes);
+  STOCKADE_ASSIGN(store_, make_filesystem("tmpfs", {{"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}},
                                           {.read_only = false, .devices = true}));
   for (const char* name : {"root", "layers", "empty", "empty_layer"}) {
     if (::mkdirat(store_.get(), name, 0755) < 0) return fail_errno("make {} in the private filesystem", name);
