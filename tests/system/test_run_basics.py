@@ -1,5 +1,7 @@
 """`stockade run`: exit statuses, streams, environment, working directory."""
+import os
 import signal
+import tempfile
 
 import pytest
 
@@ -108,6 +110,23 @@ def test_the_working_directory_is_the_current_one(stockade):
     deep = stockade.directory("work/some/where")
     done = stockade.run("pwd", cwd=deep, policy=WORK)
     assert done.stdout == f"{deep}\n", done
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/var/tmp"])
+@pytest.mark.parametrize("sandbox", ["", "sandbox: { memory: 128MiB, disk: 1GiB }\n"])  # scratch in memory, and on disk
+def test_work_home_and_programs_may_lie_in_a_temporary_directory(stockade, place, sandbox):
+    with tempfile.TemporaryDirectory(dir=place, prefix="stockade-test-") as folder:
+        os.chmod(folder, 0o755)
+        for name in ("work/deep", "home", "tools/bin"):
+            stockade.directory(f"{folder}/{name}")
+        stockade.write(f"{folder}/tools/bin/my-tool", "#!/bin/sh\necho tool\n", 0o755)
+        stockade.write(f"{folder}/other/file", "x")
+        script = f"pwd; my-tool; echo x > made; echo x > ~/kept-not; echo x > {place}/neither; ls {folder}"
+        done = stockade.sh(script, cwd=f"{folder}/work/deep", policy=WORK + sandbox if sandbox else None,
+                           env={"HOME": f"{folder}/home", "PATH": f"{folder}/tools/bin:/usr/bin:/bin"})
+        assert done.status == 0 and done.stdout.split() == [f"{folder}/work/deep", "tool", "home", "tools", "work"], done
+        assert os.listdir(f"{folder}/work/deep") == ["made"] and not os.listdir(f"{folder}/home")
+        assert not os.path.exists(f"{place}/neither")
 
 
 def test_the_home_is_there_and_empty(stockade):
