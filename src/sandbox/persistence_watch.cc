@@ -2,8 +2,11 @@
 
 #include <dirent.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "sandbox/workspace_guard.h"
 
@@ -14,10 +17,13 @@ using namespace std::string_view_literals;
 
 constexpr size_t kComparedSize = 8 * 1024;
 constexpr size_t kComparedTotal = 512 * 1024;
+constexpr size_t kSeenLimit = 20'000;  // files; an agent may make millions
+constexpr size_t kNamedLimit = 20;     // findings in a sentence
+constexpr size_t kNamedLength = 200;   // bytes of each
 
 // Base names, anywhere in the workspace.
 constexpr std::array kNames = {
-    ".bash_profile"sv, ".bashrc"sv, ".cursorrules"sv, ".envrc"sv, ".gitattributes"sv, ".gitlab-ci.yml"sv, ".gitmodules"sv,
+    ".bash_profile"sv, ".bashrc"sv, ".cursorrules"sv, ".envrc"sv, ".git"sv, ".gitattributes"sv, ".gitlab-ci.yml"sv, ".gitmodules"sv,
     ".mcp.json"sv, ".npmrc"sv, ".pnpmfile.cjs"sv, ".pre-commit-config.yaml"sv, ".profile"sv, ".stockade.yaml"sv,
     ".tool-versions"sv, ".windsurfrules"sv, ".yarnrc"sv, ".yarnrc.yml"sv, ".zshrc"sv, "AGENTS.md"sv, "CLAUDE.local.md"sv,
     "CLAUDE.md"sv, "CMakeLists.txt"sv, "Cargo.toml"sv, "Dockerfile"sv, "GEMINI.md"sv, "GNUmakefile"sv, "Gemfile"sv,
@@ -62,8 +68,14 @@ PersistenceWatch::Snapshot PersistenceWatch::take(const HostTree& tree, const st
                                                   bool& complete) {
   Snapshot snapshot;
   std::vector<std::string> repositories;
-  const auto note = [&](const std::string& path) {
-    if (!runs_later(path)) return;
+  std::set<std::string> with_head;
+  bool bounded = false;
+  const auto note = [&](const std::string& path, bool obeyed) {
+    if (!obeyed || snapshot.contains(path)) return;
+    if (snapshot.size() == kSeenLimit) {
+      bounded = true;
+      return;
+    }
     const auto status = tree.link_status(join(root, path));
     if (!status || S_ISDIR(status->st_mode)) return;
     snapshot[path] = Seen{.inode = status->st_ino,
@@ -76,15 +88,23 @@ PersistenceWatch::Snapshot PersistenceWatch::take(const HostTree& tree, const st
   complete = scan_workspace(tree, root, [&](const std::string& directory, const HostTree::Entry& entry) {
     const std::string path = directory.empty() ? std::string(entry.name) : directory + "/" + std::string(entry.name);
     if (entry.name == ".git" && entry.type == DT_DIR) repositories.push_back(path);
-    if (entry.type != DT_DIR) note(path);
+    if (entry.name == "HEAD") with_head.insert(directory);
+    if (entry.type != DT_DIR) note(path, runs_later(path));
   });
+  // Git takes any directory that looks like a repository for one, and obeys its configuration.
+  for (const std::string& directory : with_head) {
+    const std::string prefix = directory.empty() ? "" : directory + "/";
+    if (tree.link_status(join(root, prefix + "objects")) && tree.link_status(join(root, prefix + "refs"))) repositories.push_back(directory);
+  }
   for (const std::string& git : repositories) {
-    note(git + "/config");
-    (void)tree.list(join(root, git + "/hooks"), [&](const HostTree::Entry& entry) {
-      note(git + "/hooks/" + std::string(entry.name));
+    const std::string prefix = git.empty() ? "" : git + "/";
+    for (const std::string_view name : {"config"sv, "config.worktree"sv, "commondir"sv, "info/attributes"sv}) note(prefix + std::string(name), true);
+    (void)tree.list(join(root, prefix + "hooks"), [&](const HostTree::Entry& entry) {
+      note(prefix + "hooks/" + std::string(entry.name), !entry.name.ends_with(".sample"));
       return true;
     });
   }
+  complete = complete && !bounded;
   size_t total = 0;
   for (auto& [path, seen] : snapshot) {
     // After the run only what looks changed is read.
@@ -141,15 +161,17 @@ PersistenceWatch::Report PersistenceWatch::after(const HostTree& tree) const {
 
 std::string to_text(const std::vector<PersistenceWatch::Finding>& findings) {
   std::string out;
-  for (const auto& finding : findings) {
+  for (size_t i = 0; i < std::min(findings.size(), kNamedLimit); ++i) {
+    const auto& finding = findings[i];
     if (!out.empty()) out += ", ";
-    out += finding.path;
+    out += finding.path.size() <= kNamedLength ? finding.path : finding.path.substr(0, kNamedLength) + "…";
     switch (finding.change) {
       case PersistenceWatch::Change::made: out += " made"; break;
       case PersistenceWatch::Change::changed: out += " changed"; break;
       case PersistenceWatch::Change::removed: out += " removed"; break;
     }
   }
+  if (findings.size() > kNamedLimit) out += fmt::format(", and {} more", findings.size() - kNamedLimit);
   return out;
 }
 

@@ -40,6 +40,33 @@ TEST(PersistenceWatch, NamesWhatWasMadeChangedAndRemoved) {
   EXPECT_EQ(to_text({report.findings[0], report.findings[1]}), ".git/config changed, .git/hooks/post-checkout made");
 }
 
+TEST(PersistenceWatch, SeesRepositoriesThatGitFindsWithoutADirectoryCalledGit) {
+  FakeHost host;
+  const std::string work = std::string(kWork) + "/";
+  host.file(work + "src/main.c", "int main");
+  const auto watch = PersistenceWatch::before(host.tree(), kWork);
+  host.file(work + "src/.git", "gitdir: ../elsewhere");
+  host.link(work + "doc/.git", "../elsewhere");
+  host.file(work + "bare/HEAD", "ref: refs/heads/main");
+  host.make_directory(work + "bare/objects");
+  host.make_directory(work + "bare/refs");
+  host.file(work + "bare/config", "[core] fsmonitor = evil");
+  host.file(work + "bare/hooks/post-receive", "evil");
+  host.file(work + "other/HEAD", "no repository");
+  host.file(work + "other/config", "nor this");
+  EXPECT_THAT(watch.after(host.tree()).findings,
+              ElementsAre(Finding{"bare/config", Change::made}, Finding{"bare/hooks/post-receive", Change::made},
+                          Finding{"doc/.git", Change::made}, Finding{"src/.git", Change::made}));
+}
+
+TEST(PersistenceWatch, NamesTheFirstOfManyAndCountsTheRest) {
+  std::vector<Finding> findings;
+  for (int i = 0; i < 100'000; ++i) findings.push_back({std::string(3000, 'x'), Change::made});
+  const std::string text = to_text(findings);
+  EXPECT_LT(text.size(), 6000u);
+  EXPECT_TRUE(text.ends_with(", and 99980 more"));
+}
+
 TEST(PersistenceWatch, IsSilentAboutARewriteWithTheSameBytes) {
   FakeHost host;
   host.file(std::string(kWork) + "/package.json", "{}");

@@ -106,7 +106,8 @@ Result<bool> move_file(int source, int from, int to, const std::string& name, co
 
 void Publisher::keep(const std::string& path, std::string reason) {
   ++published_.kept_count;
-  if (published_.kept.size() < kPublishedNames) published_.kept.push_back(KeptAside{path, std::move(reason)});
+  if (published_.kept.size() == kKeptNames) return;
+  published_.kept.push_back({path.size() <= kKeptLength ? path : path.substr(0, kKeptLength) + "…", std::move(reason)});
 }
 
 Result<void> Publisher::publish_file(int from, int to, const std::string& name, const std::string& path,

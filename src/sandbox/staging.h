@@ -22,11 +22,13 @@ struct KeptAside {
 struct Published {
   std::vector<std::string> files;  // below the target; at most kPublishedNames, the rest is only counted
   uint64_t file_count = 0;
-  std::vector<KeptAside> kept;
+  std::vector<KeptAside> kept;  // the first kKeptNames, long paths cut
   uint64_t kept_count = 0;
 };
 
 inline constexpr size_t kPublishedNames = 1000;
+inline constexpr size_t kKeptNames = 20;  // each becomes a line for the person
+inline constexpr size_t kKeptLength = 200;
 
 // An error ends the publishing where it was; what was not published is still in the staging directory.
 Result<Published> publish_staging(const std::string& staging, const std::string& target);

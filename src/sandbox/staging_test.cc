@@ -72,6 +72,14 @@ TEST_F(StagingTest, KeepsLinksAndSocketsAside) {
   EXPECT_TRUE(fs::is_empty(target));
 }
 
+TEST_F(StagingTest, NamesTheFirstOfManyThatItKeepsAside) {
+  for (int i = 0; i < 100; ++i) fs::create_symlink("/etc/passwd", staging / fmt::format("{:0>250}", i));
+  const auto published = publish_staging(staging, target).value();
+  EXPECT_EQ(published.kept_count, 100u);
+  EXPECT_EQ(published.kept.size(), kKeptNames);
+  for (const auto& kept : published.kept) EXPECT_LE(kept.path.size(), kKeptLength + 3);
+}
+
 TEST_F(StagingTest, DropsSetIdBits) {
   write(staging / "tool", "x");
   ::chmod((staging / "tool").c_str(), 06755);

@@ -14,7 +14,8 @@ namespace stockade::supervisor {
 
 namespace {
 
-constexpr size_t kRecordLimit = 1 << 20;
+// A command line may have 2 MiB, and JSON makes six bytes of one.
+constexpr size_t kRecordLimit = 16 << 20;
 
 std::string variable(const char* name) {
   const char* value = ::getenv(name);

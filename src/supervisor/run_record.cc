@@ -6,6 +6,22 @@ namespace stockade::supervisor {
 
 using nlohmann::ordered_json;
 
+namespace {
+
+// Notes may quote what the agent made. A record that grew past kRecordLimit would be a run that no verb finds.
+constexpr size_t kNoteLimit = 100;
+constexpr size_t kNoteLength = 8192;
+
+std::vector<std::string> bounded(const std::vector<std::string>& notes) {
+  std::vector<std::string> out;
+  for (size_t i = 0; i < std::min(notes.size(), kNoteLimit); ++i)
+    out.push_back(notes[i].size() <= kNoteLength ? notes[i] : notes[i].substr(0, kNoteLength) + "…");
+  if (notes.size() > kNoteLimit) out.push_back(fmt::format("and {} more notes", notes.size() - kNoteLimit));
+  return out;
+}
+
+}  // namespace
+
 std::string to_json(const RunRecord& record, bool running) {
   ordered_json json{{"id", record.id},
                     {"name", record.name},
@@ -20,7 +36,7 @@ std::string to_json(const RunRecord& record, bool running) {
                     {"exit_code", nullptr},
                     {"ended_by", nullptr},
                     {"counters", record.counters},
-                    {"notes", record.notes}};
+                    {"notes", bounded(record.notes)}};
   if (!record.ended.empty()) json["ended"] = record.ended;
   if (record.exit_code) json["exit_code"] = *record.exit_code;
   if (record.ended_by)
