@@ -113,6 +113,10 @@ class Resolver {
     if (terms.role == Role::ceiling && source.owner != 0 && source.owner != surroundings_.uid)
       return refuse(fmt::format("a ceiling must belong to you or root, not to uid {}", source.owner), "");
     if (terms.narrowing || terms.looking) return true;
+    for (const std::string& link : source.links)
+      if (lies_in_written_place(surroundings_, link))
+        return refuse(fmt::format("an earlier run could have written the symbolic link {} that leads to it", quoted(link, 200)),
+                      fmt::format("name the file itself: {}", source.path));
     if (!terms.needs_trust && !lies_in_written_place(surroundings_, source.path)) return true;
     const auto trusted = is_trusted(surroundings_, source.path, source.sha256);
     if (!trusted) return refuse(trusted.error().message(), trusted.error().hint());
@@ -218,7 +222,7 @@ class Layering {
     const Preset* preset = preset_for_command(request_.program);
     if (preset == nullptr) return {};
     // A program called `codex` in the workspace may be the agent's own work.
-    if (is_within(request_.program, surroundings_.cwd) || lies_in_written_place(surroundings_, request_.program)) {
+    if (could_be_written(request_.program)) {
       out_.notes.push_back({{},
                             fmt::format("the preset {} does not apply: {} lies where a run could have written it",
                                         preset->name, quoted(request_.program, 200)),
@@ -226,6 +230,18 @@ class Layering {
       return {};
     }
     return resolver_.preset(preset->name, {});
+  }
+
+  // The program, or a link on the way to it.
+  bool could_be_written(const std::string& program) const {
+    const auto writable = [&](const std::string& place) {
+      return is_within(place, surroundings_.cwd) || lies_in_written_place(surroundings_, place);
+    };
+    if (program.find('/') == std::string::npos) return false;  // PATH has none
+    const std::string path = program.starts_with('/') ? program : surroundings_.cwd + "/" + program;
+    const auto walked = walk(path, true);
+    if (!walked) return writable(path);
+    return writable(walked->path) || std::any_of(walked->links.begin(), walked->links.end(), writable);
   }
 
   void narrow_by_workspace(const SourceFile& file) {

@@ -85,6 +85,41 @@ TEST_F(Layers, GiveNoPresetToAProgramThatARunCouldHaveWritten) {
   EXPECT_THAT(render(layered.notes), HasSubstr("--preset codex"));
 }
 
+TEST_F(Layers, GiveNoPresetToAProgramThatARunCouldHaveWrittenHoweverItIsReached) {
+  put("home/project/codex", "#!/bin/sh\n");
+  put("home/dist/codex", "#!/bin/sh\n");
+  fs::create_directories(root_ / "bin");
+  fs::create_symlink(s_.cwd + "/codex", root_ / "bin/codex");
+  fs::create_directories(s_.cwd + "/linked");
+  fs::create_symlink(root_ / "home/dist/codex", s_.cwd + "/linked/codex");
+  for (const std::string& program : {std::string("./codex"), std::string("codex/../codex"), std::string("../project/codex"),
+                                     (root_ / "bin/codex").string(), std::string("linked/codex")}) {
+    Request request;
+    request.program = program;
+    EXPECT_FALSE(connects(layer(request, s_), "api.openai.com")) << program;
+  }
+  Request request;
+  request.program = (root_ / "home/dist/codex").string();
+  EXPECT_TRUE(connects(layer(request, s_), "api.openai.com"));
+}
+
+TEST_F(Layers, RefuseAPolicyThatALinkOfAnEarlierRunLeadsTo) {
+  put("policies/wide.yaml", "version: 1\nnetwork: { allow: [{ host: wide.example, tls: passthrough }] }\n");
+  fs::create_directories(root_ / "out");
+  fs::create_symlink(root_ / "policies/wide.yaml", root_ / "out/run.yaml");
+  fs::create_directory_symlink(root_ / "policies", root_ / "out/policies");
+  Request request;
+  for (const char* name : {"out/run.yaml", "out/policies/wide.yaml"}) {
+    request.policy_file = (root_ / name).string();
+    EXPECT_TRUE(connects(layer(request, s_), "wide.example")) << name;
+  }
+  s_.written_places = {(root_ / "out").string()};
+  for (const char* name : {"out/run.yaml", "out/policies/wide.yaml"}) {
+    request.policy_file = (root_ / name).string();
+    EXPECT_THAT(render(layer(request, s_).errors), HasSubstr("symbolic link")) << name;
+  }
+}
+
 TEST_F(Layers, AddNothingToAPolicyThatAPersonNamed) {
   const Layered layered = with_policy("network: { allow: [{ host: a.example, tls: passthrough }] }\n");
   ASSERT_TRUE(layered.usable()) << render(layered.errors);
