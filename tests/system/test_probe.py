@@ -67,6 +67,14 @@ def test_the_right_attacks_succeed_without_a_wall(home, uid, wall):
         assert broken <= WITHOUT[wall] | {name for name, row in rows.items() if row["wall"] == wall}
 
 
+def test_without_landlock_an_attack_on_init_succeeds_where_it_has_the_agents_uid(home, uid):
+    """Landlock is a second wall behind the mounts. As an ordinary user it is the only one between the agent and signals to
+    init; as root init has another uid, and nothing depends on Landlock alone."""
+    status, rows = probe(home, uid, "--without", "landlock")
+    broken = {name for name, row in rows.items() if row["verdict"] == "broken"}
+    assert (status, broken) == ((1, {"signal_init"}) if uid else (0, set()))
+
+
 def test_nothing_is_left(home):
     before = set(os.listdir("/tmp"))
     probe(home, ORDINARY_UID)
