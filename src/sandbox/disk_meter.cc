@@ -63,7 +63,7 @@ void DiskMeter::visit(int directory, const char* name) {
   if (S_ISDIR(info.st_mode) && (open_.size() >= kDepthLimit || !enter(directory, name))) blind_ = true;
 }
 
-bool DiskMeter::measure(int proc) {
+const char* DiskMeter::exceeded(int proc) {
   for (int i = 0; i < kSlice && !open_.empty(); ++i) {
     DIR* current = open_.back().get();
     const dirent* entry = ::readdir(current);
@@ -72,14 +72,15 @@ bool DiskMeter::measure(int proc) {
       continue;
     }
     if (!is_dots(entry->d_name)) visit(::dirfd(current), entry->d_name);
-    if (bytes_ > limits_.bytes || entries_ > limits_.entries) return true;
+    if (bytes_ > limits_.bytes) return "disk";
+    if (entries_ > limits_.entries) return "inodes";
   }
-  if (!open_.empty()) return false;
+  if (!open_.empty()) return nullptr;
   const bool blind = blind_;
   begin();
   const uint64_t free_now = free_bytes();
   const uint64_t fallen = free_at_start_ > free_now ? free_at_start_ - free_now : 0;
-  return fallen > limits_.bytes && (blind || has_unlinked_open_files(proc));
+  return fallen > limits_.bytes && (blind || has_unlinked_open_files(proc)) ? "disk" : nullptr;
 }
 
 // Also true when a process's descriptors can't be looked at: it made itself undumpable.

@@ -24,8 +24,9 @@ class DiskMeter {
   };
   DiskMeter(std::string path, Limits limits);
 
-  // Looks at a few hundred names more. `proc` is the sandbox's /proc, for open files. True: a limit is exceeded.
-  bool measure(int proc);
+  // Looks at a few hundred names more. `proc` is the sandbox's /proc, for open files. The limit that is exceeded: "disk"
+  // or "inodes"; else null.
+  const char* exceeded(int proc);
 
  private:
   struct CloseDir {

@@ -422,8 +422,8 @@ std::optional<std::string> NativeSandbox::Impl::over_disk() {
   if (plan_.staging_root.empty() || !init_) return std::nullopt;
   if (polled(plan_.limits.disk) == UINT64_MAX && polled(plan_.limits.inodes) == UINT64_MAX) return std::nullopt;
   if (!disk_) disk_ = std::make_unique<DiskMeter>(plan_.staging_root, DiskMeter::Limits{polled(plan_.limits.disk), polled(plan_.limits.inodes)});
-  if (disk_->measure(proc_.get())) return "disk";
-  return std::nullopt;
+  const char* limit = disk_->exceeded(proc_.get());
+  return limit ? std::optional<std::string>(limit) : std::nullopt;
 }
 
 std::optional<std::string> NativeSandbox::Impl::exceeded_limit() {

@@ -133,6 +133,18 @@ def test_disk_is_full_by_inodes(stockade):
     assert made == 500 and number == 28, done
 
 
+@pytest.mark.parametrize("limit, script", [
+    ("disk", "fd = open('/tmp/big', 'wb')\nwhile True: fd.write(b'x' * (1 << 20))"),
+    ("disk", "import os\nfd = open('/tmp/big', 'wb')\nos.unlink('/tmp/big')\nwhile True: fd.write(b'x' * (1 << 20))"),
+    ("inodes", "for n in range(1_000_000): open(f'/tmp/{n}', 'w').close()")])
+def test_on_a_real_disk_the_limits_are_polled_and_end_the_run(stockade, limit, script):
+    """More disk than memory: scratch lies in the run's state."""
+    done = stockade.python(script, policy=TMP + "sandbox: { memory: 64MiB, disk: 96MiB, inodes: 500 }\n")
+    assert done.status == 137 and stockade.ended_by() == f"limit:{limit}", done
+    run = stockade.state / "stockade" / stockade.last_run()["id"]
+    assert not (run / "work").exists()
+
+
 def test_descriptors_run_out(stockade):
     done = stockade.python("""
         import os
