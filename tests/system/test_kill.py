@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from person import alive, descendants, kill
+from person import SLOWNESS, alive, descendants, kill
 
 POLICY = """
 files: [{ host: ., access: write }]
@@ -37,6 +37,7 @@ def start_stubborn(person, name="stubborn"):
 def gone_after(pids, limit):
     """The time until none of `pids` runs any more; more than `limit` seconds is a failure."""
     begin = time.monotonic()
+    limit *= SLOWNESS
     while any(alive(pid) for pid in pids):
         if time.monotonic() - begin > limit:
             raise AssertionError(f"still alive after {limit} s: {[p for p in pids if alive(p)]}")
