@@ -508,6 +508,17 @@ void Run::report_persistence() {
   }
 }
 
+// What lives in the loop goes before it.
+void Run::take_down() {
+  stopping_ = true;
+  if (loop_) loop_->cancel_all();
+  control_.reset();
+  signals_ = {};
+  observers_.clear();
+  egress_.reset();
+  loop_.reset();
+}
+
 RunOutcome Run::finish() {
   drain_workers();
   control_.reset();
@@ -528,9 +539,7 @@ RunOutcome Run::finish() {
   record_.exit_code = outcome.exit_status;
   if (auto written = directory_->write_record(record_, false); !written)
     outcome.notes.push_back(written.error().render());
-  loop_.reset();
-  observers_.clear();
-  egress_.reset();
+  take_down();
   sandbox_.reset();
   ::rmdir(settings_.plan.staging_root.c_str());  // stays where something was kept aside
   directory_->finish();
@@ -541,9 +550,7 @@ RunOutcome Run::finish() {
 // What could not be started leaves no trace but its log.
 void Run::abandon(const Error& error) {
   sandbox_.reset();
-  stopping_ = true;
-  loop_.reset();
-  egress_.reset();
+  take_down();
   if (log_) (void)log_->finish("error:start");
   if (!directory_) return;
   record_.ended = format_time(clock_.wall());

@@ -70,6 +70,7 @@ class Run final : public ControlHandler, public egress::Authority {
   RunOutcome finish();
   void abandon(const Error& error);
   void drain_workers();
+  void take_down();
   void publish_staging();
   void report_persistence();
   void fill_counters(RunRecord& record) const;
