@@ -240,7 +240,7 @@ Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surro
   plan.uid = inside.uid;
   plan.gid = inside.gid;
   plan.minimal_proc = policy.sandbox.proc == policy::ProcView::minimal;
-  plan.network = policy.network.present;
+  plan.network = true;  // without a rule, too: a refusal that is ours is explained, and an event
   plan.explicit_proxy = policy.sandbox.env.proxy;
   plan.terminal = options.terminal;
   plan.strictness = policy.sandbox.strictness;

@@ -71,6 +71,7 @@ TEST(Compile, GivesNoFileToAPolicyThatMountsNone) {
     EXPECT_FALSE(made->default_workspace);
     EXPECT_THAT(made->writable_trees, IsEmpty());
     EXPECT_EQ(made->plan.workdir, "/home/ada");
+    EXPECT_TRUE(made->plan.network);  // no rule, and still each refusal is ours
     for (const Mount& mount : made->plan.mounts) EXPECT_FALSE(mount.source.starts_with("/home")) << mount.source;
   }
   EXPECT_TRUE(compile_on(host, policy::Policy{}, {"true"}, "/home/ada"));  // nothing broad is given

@@ -283,7 +283,7 @@ def test_without_a_rule_nothing_can_be_reached_and_each_refusal_is_an_event(onli
         assert online.events(kind="connect", decision="deny", subject=subject), (subject, online.events())
     assert not connects(online.internet.seen()[before:])
     told = online.stockade("why", online.last_run()["id"])
-    assert "api.test" in told.stdout and "network.allow" in told.stdout, told
+    assert "20.1.2.3:8080" in told.stdout and "under network.allow" in told.stdout, told
 
 
 def test_a_rule_for_programs(attempt, online):
