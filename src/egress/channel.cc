@@ -2,6 +2,12 @@
 
 namespace stockade::egress {
 
+namespace {
+
+constexpr Duration kPressurePause = std::chrono::milliseconds(10);
+
+}  // namespace
+
 std::vector<Fd> ArrivedFds::take_all() {
   std::vector<Fd> taken;
   while (next_ < fds_.size()) taken.push_back(std::move(fds_[next_++]));
@@ -49,8 +55,14 @@ loop::Task<void> Channel::run_writer() {
       queue_.pop_front();
       continue;
     }
+    const int number = sent.error().error_number();
+    // Others of the same user have too many descriptors under way, or the kernel is short of memory: this passes.
+    if (number == ETOOMANYREFS || number == ENOBUFS || number == ENOMEM) {
+      co_await loop_.sleep(kPressurePause);
+      continue;
+    }
     // A peer that has gone is noticed, and reported, by the reader.
-    if (sent.error().error_number() != EAGAIN) co_return;
+    if (number != EAGAIN) co_return;
     socket_.exhausted_write();
     co_await socket_.writable();
   }
