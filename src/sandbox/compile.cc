@@ -77,7 +77,7 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
                        const Inside& inside, const std::vector<Mount>& files, const std::string& workdir,
                        const std::string& command) {
   View view;
-  InstallRoots roots(tree, surroundings);
+  InstallRoots roots(tree, surroundings, [&](const std::string& path) { return is_shown(files, path); });
   const bool listed = policy.programs.allow.has_value();
   roots.add_path_entries(listed ? PathRoots::none : PathRoots::all,
                          [&](const std::string& path) { return is_shown(files, path); });
@@ -90,10 +90,11 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
   } else {
     const bool in_files = is_shown(files, program.located.path);
     // A name found along PATH was put there by the person; a path may be anything.
-    if (!in_files) roots.add_program(program.located.path, command.find('/') == std::string::npos);
+    if (!in_files) roots.add_program(program.spelled, command.find('/') == std::string::npos);
     if (in_files) roots.add_interpreter(program.located.path);
-    if (const auto place = tree.locate(parent_of(program.spelled)); place && !is_shown(files, place->path) &&
-                                                                    roots.covers(program.located.path)) {
+    const std::string parent = parent_of(program.spelled);
+    if (const auto place = tree.locate(parent); place && !is_shown(files, place->path) && !roots.is_chosen_by_a_run(parent) &&
+                                                roots.covers(program.located.path)) {
       roots.add_directory(place->path);
     }
     add_system_trees(tree, view.mounts);

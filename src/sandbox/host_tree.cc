@@ -73,6 +73,41 @@ Result<Located> HostTree::resolve(const std::string& path) const {
   return found;
 }
 
+std::vector<std::string> HostTree::way(const std::string& path) const {
+  constexpr size_t kLinks = 40;  // as the kernel
+  std::vector<std::string> places;
+  std::vector<std::string> rest;  // components, the next one last
+  const auto push = [&rest](std::string_view text) {
+    while (!text.empty()) {
+      const size_t slash = text.rfind('/');
+      rest.emplace_back(text.substr(slash == std::string_view::npos ? 0 : slash + 1));
+      text = text.substr(0, slash == std::string_view::npos ? 0 : slash);
+    }
+  };
+  std::string at = "/";
+  push(path);
+  while (!rest.empty()) {
+    const std::string name = std::move(rest.back());
+    rest.pop_back();
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      at = parent_of(at);
+      continue;
+    }
+    std::string next = join(at, name);
+    const auto target = places.size() < kLinks ? read_link(next) : std::nullopt;
+    if (!target) {
+      at = std::move(next);
+      continue;
+    }
+    if (target->starts_with('/')) at.assign(1, '/');
+    push(*target);
+    places.push_back(std::move(next));
+  }
+  places.push_back(std::move(at));
+  return places;
+}
+
 std::optional<Located> HostTree::locate(const std::string& path) const {
   auto found = resolve(path);
   if (!found) return std::nullopt;

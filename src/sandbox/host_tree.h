@@ -37,6 +37,9 @@ class HostTree {
   std::optional<Located> locate(const std::string& path) const;
   // The same with the reason.
   Result<Located> resolve(const std::string& path) const;
+  // The way there: where each link on it stands, and what is at its end (real paths). Whoever can write one of them chooses
+  // what the path means.
+  std::vector<std::string> way(const std::string& path) const;
   std::optional<struct stat> status(const std::string& path) const;       // follows links
   std::optional<struct stat> link_status(const std::string& path) const;  // the entry itself
   std::optional<std::string> read_link(const std::string& path) const;

@@ -41,6 +41,11 @@ constexpr std::array kHomeVersions = {
     Versioned{".jdks", 1},                Versioned{".local/opt", 1},
 };
 // A prefix's own marks, beside its `bin`.
+// All that lies at the top of a Python environment; a project that is one as well has more.
+constexpr std::array kEnvironmentEntries = {
+    ".gitignore"sv, ".lock"sv, "CACHEDIR.TAG"sv, "bin"sv,   "conda-meta"sv, "etc"sv,   "include"sv,
+    "lib"sv,        "lib64"sv, "libexec"sv,      "man"sv,   "pyvenv.cfg"sv, "share"sv,
+};
 constexpr std::array kPrefixMarks = {"pyvenv.cfg"sv, "conda-meta"sv, "lib"sv, "lib64"sv, "libexec"sv};
 
 // The first `depth` components of `path` below `base`; empty where there are fewer.
@@ -126,6 +131,19 @@ std::string prefix_around(const HostTree& tree, const std::string& bin) {
   return {};
 }
 
+// A Python environment that holds nothing else.
+std::string environment_around(const HostTree& tree, const std::string& bin) {
+  if (!is_bin_directory(bin)) return {};
+  const std::string prefix = parent_of(bin);
+  if (!exists(tree, join(prefix, kPrefixMarks[0])) && !exists(tree, join(prefix, kPrefixMarks[1]))) return {};
+  bool pure = true;
+  const auto listed = tree.list(prefix, [&](const HostTree::Entry& entry) {
+    pure = std::ranges::find(kEnvironmentEntries, entry.name) != kEnvironmentEntries.end();
+    return pure;
+  });
+  return listed && pure ? prefix : std::string();
+}
+
 // Would showing this directory show the home, the system's state, or our own?
 std::string why_never_shown(const Surroundings& surroundings, const std::string& path) {
   for (const std::string_view place : kNeverShown) {
@@ -196,8 +214,28 @@ std::optional<Interpreter> interpreter_of(const HostTree& tree, const std::strin
   return found;
 }
 
-InstallRoots::InstallRoots(const HostTree& tree, const Surroundings& surroundings)
-    : tree_(tree), surroundings_(surroundings) {}
+InstallRoots::InstallRoots(const HostTree& tree, const Surroundings& surroundings,
+                           std::function<bool(const std::string&)> theirs)
+    : tree_(tree), surroundings_(surroundings), theirs_(std::move(theirs)) {}
+
+bool InstallRoots::is_chosen_by_a_run(const std::string& path) const {
+  if (!theirs_ && surroundings_.written_places.empty()) return false;
+  return std::ranges::any_of(tree_.way(path), [&](const std::string& place) {
+    return (theirs_ && theirs_(place)) || std::ranges::any_of(surroundings_.written_places, [&](const std::string& written) {
+             return is_at_or_below(place, written);
+           });
+  });
+}
+
+std::vector<std::string> InstallRoots::known_roots(const std::string& real_path) const {
+  if (is_system_path(real_path) || !why_never_shown(surroundings_, real_path).empty()) return {};
+  if (auto known = known_layout(tree_, surroundings_, real_path)) return std::move(*known);
+  for (const std::string& directory : {real_path, parent_of(real_path)}) {
+    std::string prefix = environment_around(tree_, directory);
+    if (!prefix.empty() && why_never_shown(surroundings_, prefix).empty()) return {std::move(prefix)};
+  }
+  return {};
+}
 
 void InstallRoots::add_root(std::string real_path) {
   for (const std::string& root : roots_) {
@@ -219,7 +257,7 @@ void InstallRoots::add_links_of(const std::string& directory) {
   }
   for (const std::string& name : links) {
     const auto target = tree_.locate(join(directory, name));
-    if (target && target->is_file() && !covers(target->path)) add_program(target->path, true);
+    if (target && target->is_file() && !covers(target->path)) add_program(join(directory, name), true);
   }
 }
 
@@ -258,6 +296,10 @@ void InstallRoots::add_path_entries(PathRoots show, const std::function<bool(con
       notes_.push_back(fmt::format("PATH entry {} is not shown: {}", entry, why));
       continue;
     }
+    if (is_chosen_by_a_run(entry)) {
+      notes_.push_back(fmt::format("PATH entry {} is not shown: an earlier run could have written what it leads to", entry));
+      continue;
+    }
     if ((found->status.st_mode & S_IWOTH) != 0) {
       notes_.push_back(fmt::format("PATH entry {} is not shown: anyone may write to it", entry));
       continue;
@@ -270,9 +312,13 @@ void InstallRoots::add_path_entries(PathRoots show, const std::function<bool(con
   if (show == PathRoots::all) add_moved_toolchains();
 }
 
-void InstallRoots::add_program(const std::string& real_path, bool anywhere) {
-  for (std::string& root : roots_of_program(tree_, surroundings_, real_path, anywhere)) add_root(std::move(root));
-  if (covers(real_path) && !is_system_path(real_path)) add_interpreter(real_path);
+void InstallRoots::add_program(const std::string& path, bool anywhere) {
+  const auto found = tree_.locate(path);
+  if (!found) return;
+  auto roots = is_chosen_by_a_run(path) ? known_roots(found->path)
+                                        : roots_of_program(tree_, surroundings_, found->path, anywhere);
+  for (std::string& root : roots) add_root(std::move(root));
+  if (covers(found->path) && !is_system_path(found->path)) add_interpreter(found->path);
 }
 
 void InstallRoots::add_directory(const std::string& real_path) {
@@ -283,11 +329,20 @@ void InstallRoots::add_directory(const std::string& real_path) {
 void InstallRoots::add_interpreter(const std::string& real_path) {
   const auto interpreter = interpreter_of(tree_, real_path);
   if (!interpreter) return;
+  const bool theirs = is_chosen_by_a_run(real_path) || is_chosen_by_a_run(interpreter->path);
+  const auto found = tree_.locate(interpreter->path);
+  if (theirs) {
+    for (const std::string& path : {parent_of(interpreter->path), found ? found->path : interpreter->path}) {
+      const auto located = tree_.locate(path);
+      if (!located || covers(located->path)) continue;
+      for (std::string& root : known_roots(located->path)) add_root(std::move(root));
+    }
+    return;
+  }
   if (!is_system_path(interpreter->path)) {
     const auto directory = tree_.locate(parent_of(interpreter->path));
     if (directory && !covers(directory->path)) add_directory(directory->path);
   }
-  const auto found = tree_.locate(interpreter->path);
   if (!found || !found->is_file() || covers(found->path)) return;
   for (std::string& root : roots_of_program(tree_, surroundings_, found->path, true)) add_root(std::move(root));
 }

@@ -4,6 +4,9 @@
 // beside `bin`). Where neither speaks, only the directory on PATH itself is shown; a home, a parent of it, the
 // workspace's secrets or a directory that anyone may write to never are.
 //
+// What a run could write (the policy's own mounts, where earlier runs wrote) chooses nothing: a planted link or `#!` line
+// would show whatever directory it names. From there only known layouts and pure Python environments are followed.
+//
 // Real paths below the person's real home appear inside below the home as the person spells it.
 #pragma once
 
@@ -44,12 +47,14 @@ enum class PathRoots { all, none };
 // Collects roots, drops those below others, and turns them into mounts.
 class InstallRoots {
  public:
-  InstallRoots(const HostTree& tree, const Surroundings& surroundings);
+  // `theirs`: could a run have written what is at this real path? Where earlier runs wrote is known anyway.
+  InstallRoots(const HostTree& tree, const Surroundings& surroundings,
+               std::function<bool(const std::string&)> theirs = {});
 
   // Adds what PATH needs. `visible` tells which real paths the policy's own mounts show already.
   void add_path_entries(PathRoots show, const std::function<bool(const std::string&)>& visible);
-  // Adds what this executable (real path) needs, and its `#!` line.
-  void add_program(const std::string& real_path, bool anywhere);
+  // Adds what this executable needs, and its `#!` line.
+  void add_program(const std::string& path, bool anywhere);
   void add_interpreter(const std::string& real_path);
   // Adds the installation around a directory of programs (real path).
   void add_directory(const std::string& real_path);
@@ -62,6 +67,8 @@ class InstallRoots {
   std::vector<std::string> path_inside(const std::function<bool(const std::string&)>& visible) const;
   // PATH outside: the directories to search for a program, real paths.
   const std::vector<std::string>& search_path() const { return search_; }
+  // Did somebody inside choose where this path leads, or could have?
+  bool is_chosen_by_a_run(const std::string& path) const;
   // Is this real path inside one of the roots or the system's trees?
   bool covers(std::string_view real_path) const;
   // A real path as it is named inside.
@@ -76,9 +83,11 @@ class InstallRoots {
   void add_root(std::string real_path);
   void add_links_of(const std::string& directory);
   void add_moved_toolchains();
+  std::vector<std::string> known_roots(const std::string& real_path) const;
 
   const HostTree& tree_;
   const Surroundings& surroundings_;
+  std::function<bool(const std::string&)> theirs_;
   std::vector<std::string> roots_;  // real paths, none below another
   std::vector<std::string> search_;
   std::vector<std::string> notes_;

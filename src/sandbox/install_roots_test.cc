@@ -147,6 +147,46 @@ TEST(InstallRoots, AppearBelowTheHomeAsThePersonSpellsIt) {
   EXPECT_EQ(mounts[0].target, "/home/ada/.cargo/bin");
 }
 
+// A run may have planted it all: scripts, links, directories on PATH.
+TEST(InstallRoots, FollowNothingThatARunCouldHaveWrittenButIntoKnownInstallations) {
+  FakeHost host;
+  host.program("/home/ada/private/bin/tool");
+  host.file("/home/ada/private/lib/secret");
+  host.file("/home/ada/key");
+  host.program("/home/ada/.pyenv/versions/3.12/bin/python");
+  host.program("/home/ada/work/script", "#!/home/ada/private/bin/tool\n");
+  host.program("/home/ada/work/absent", "#!/home/ada/private/absent\n");
+  host.program("/home/ada/work/honest", "#!/home/ada/work/.venv/bin/python\n");
+  host.link("/home/ada/work/.venv/bin/python", "/home/ada/.pyenv/versions/3.12/bin/python");
+  host.link("/home/ada/work/link", "../private/bin/tool");
+  host.file("/home/ada/mixed/pyvenv.cfg");
+  host.program("/home/ada/mixed/bin/python");
+  host.file("/home/ada/mixed/notes");
+  host.program("/home/ada/work/mixed", "#!/home/ada/mixed/bin/python\n");
+  host.link("/home/ada/bin/chained", "/home/ada/work/link");
+  host.link("/home/ada/work/bin/key", "/home/ada/key");
+  host.link("/home/ada/linked", "/home/ada/work/elsewhere");
+  host.link("/home/ada/work/elsewhere", "/home/ada/private/bin");
+  const HostTree tree = host.tree();
+  Surroundings surroundings = host.surroundings("/home/ada/work/bin:/home/ada/linked:/home/ada/bin");
+  surroundings.written_places = {"/home/ada/work"};
+  InstallRoots roots(tree, surroundings);
+  roots.add_path_entries(PathRoots::all, kNothingElse);
+  roots.add_interpreter("/home/ada/work/script");
+  roots.add_interpreter("/home/ada/work/absent");
+  roots.add_interpreter("/home/ada/work/mixed");
+  roots.add_program("/home/ada/work/link", true);
+  EXPECT_THAT(roots.roots(), ElementsAre("/home/ada/bin"));
+  EXPECT_THAT(roots.search_path(), ElementsAre("/home/ada/bin"));
+  roots.add_interpreter("/home/ada/work/honest");
+  EXPECT_THAT(roots.roots(), ElementsAre("/home/ada/bin", "/home/ada/.pyenv"));
+  surroundings.written_places.clear();
+  InstallRoots mounted(tree, surroundings, [](const std::string& path) { return is_at_or_below(path, "/home/ada/work"); });
+  mounted.add_interpreter("/home/ada/work/script");
+  mounted.add_program("/home/ada/work/link", false);
+  EXPECT_THAT(mounted.roots(), IsEmpty());
+}
+
 TEST(Interpreter, IsReadFromTheFirstLine) {
   FakeHost host;
   host.file("/a", "#!/usr/bin/env -S FOO=1 node --flag\nx");

@@ -76,12 +76,14 @@ class Listing {
     add_chain(path, 0);
     if (!programs_.insert(found->path).second) return;
     add_package(found->path, std::string(base_name(path)));
-    if (const std::string place = parent_of(place_of(path)); !is_system_path(place)) roots_.add_directory(place);
-    roots_.add_program(found->path, false);
+    const bool theirs = roots_.is_chosen_by_a_run(path);
+    if (const std::string place = parent_of(place_of(path)); !is_system_path(place) && !theirs) roots_.add_directory(place);
+    roots_.add_program(path, false);
     if (!roots_.covers(found->path)) {
       notes_.push_back(fmt::format("programs.allow: {} is visible only if `files` mounts its directory", found->path));
     }
-    add_interpreter(found->path, std::string(base_name(path)));
+    // A `#!` line that a run could have written lists nothing.
+    if (!theirs) add_interpreter(found->path, std::string(base_name(path)));
   }
 
   Result<void> build() {

@@ -10,6 +10,8 @@
 #include <climits>
 #include <utility>
 
+#include "policy/trust.h"
+
 extern "C" char** environ;
 
 namespace stockade::sandbox {
@@ -199,6 +201,7 @@ policy::Surroundings for_policy(const Surroundings& surroundings) {
   out.uid = surroundings.uid;
   out.memory = surroundings.memory;
   out.cpus = surroundings.cpus;
+  out.written_places = surroundings.written_places;
   return out;
 }
 
@@ -224,6 +227,7 @@ Result<Surroundings> survey_host(const HostTree& tree, Person person) {
   if (out.runtime_dir.empty()) out.runtime_dir = join(out.state_dir, "runtime");
   out.config_dir = directory_or(out, "XDG_CONFIG_HOME", join(out.home, ".config"));
   read_git_identity(tree, out);
+  STOCKADE_ASSIGN(out.written_places, policy::written_places(out.state_dir));
   return out;
 }
 

@@ -30,6 +30,7 @@ struct Surroundings {
   std::string state_dir;      // $XDG_STATE_HOME/stockade
   std::string runtime_dir;    // $XDG_RUNTIME_DIR/stockade
   std::string config_dir;     // $XDG_CONFIG_HOME/stockade
+  std::vector<std::string> written_places;  // where earlier runs could write (policy/trust.h)
   std::string git_name;       // user.name and user.email of the person's own git configuration, if they have one
   std::string git_email;
 

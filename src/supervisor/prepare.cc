@@ -45,8 +45,6 @@ Result<Prepared> prepare_run(const PrepareRequest& request) {
   STOCKADE_ASSIGN(auto surroundings, sandbox::survey_host(tree, std::move(person)));
   Prepared prepared{{}, std::move(surroundings), {}, {}};
   prepared.policy_surroundings = sandbox::for_policy(prepared.surroundings);
-  STOCKADE_ASSIGN(prepared.policy_surroundings.written_places,
-                  policy::written_places(prepared.surroundings.state_dir));
   policy::Request layers;
   layers.policy_file = request.policy_file;
   if (!request.preset.empty()) layers.presets = {request.preset};
