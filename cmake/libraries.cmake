@@ -1,5 +1,5 @@
-# The libraries, each with its reason in docs/dependencies.md. All but libc are linked from archives: loading them as
-# shared objects costs 5 to 7 ms at every start.
+# The libraries, each with its reason in docs/dependencies.md, linked from archives: loading them as shared objects costs
+# 5 to 7 ms at every start.
 find_package(Threads REQUIRED)
 find_package(GTest REQUIRED)
 
@@ -11,8 +11,7 @@ function(stockade_archive target file)
   set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${${target}_archive})
 endfunction()
 
-stockade_archive(archive_crypto libcrypto.a)
-target_link_libraries(archive_crypto INTERFACE ${CMAKE_DL_LIBS} Threads::Threads)
+stockade_archive(archive_sodium libsodium.a)
 
 # Debian ships fmt's headers and shared object only: compile its one source file ourselves.
 add_library(archive_fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cc)

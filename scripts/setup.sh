@@ -3,15 +3,15 @@
 # is there. Packages that are there already are not touched; without root, says what to run.
 set -euo pipefail
 
-debian_build=(g++ cmake ninja-build make pkg-config libyaml-dev nlohmann-json3-dev libfmt-dev libcli11-dev libssl-dev
+debian_build=(g++ cmake ninja-build make pkg-config libyaml-dev nlohmann-json3-dev libfmt-dev libcli11-dev libsodium-dev libssl-dev
   node-llhttp libseccomp-dev libgtest-dev libgmock-dev libldns-dev mold ccache)
 debian_test=(python3 python3-pytest python3-yaml openssl curl git nftables iproute2 tmux strace procps openssh-server openssh-client
-  postgresql haproxy bubblewrap crun hyperfine npm nodejs golang-go netcat-openbsd
+  postgresql haproxy bubblewrap crun podman ripgrep socat hyperfine npm nodejs golang-go netcat-openbsd
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19)
 fedora_build=(gcc-c++ cmake ninja-build make pkgconf libyaml-devel libyaml-static json-devel fmt-devel cli11-devel
-  openssl-devel openssl-static llhttp-devel libseccomp-devel libseccomp-static gtest-devel gmock-devel ldns-devel mold ccache)
+  libsodium-devel libsodium-static openssl-devel llhttp-devel glibc-static libstdc++-static libseccomp-devel libseccomp-static gtest-devel gmock-devel ldns-devel mold ccache)
 fedora_test=(python3 python3-pytest python3-pyyaml openssl curl git nftables iproute tmux strace procps-ng openssh-server
-  openssh-clients postgresql-server haproxy bubblewrap crun hyperfine nodejs-npm golang nmap-ncat
+  openssh-clients postgresql-server haproxy bubblewrap crun podman ripgrep socat hyperfine nodejs-npm golang nmap-ncat
   clang clang-tools-extra compiler-rt llvm)
 
 say() { printf 'setup: %s\n' "$*" >&2; }

@@ -82,8 +82,8 @@ Result<void> ChainChecker::check_signature(const Event& event) {
   if (must != event.signature.has_value())
     return fail(ErrorKind::invalid_input, "{}", must ? "the signature is missing" : "a signature where none belongs");
   if (!must) return {};
-  STOCKADE_ASSIGN(const bool valid, verify_signature(*key_, signed_message(event.hash), *event.signature));
-  if (!valid) return fail(ErrorKind::invalid_input, "the signature is not by the key that the start names");
+  if (!verify_signature(*key_, signed_message(event.hash), *event.signature))
+    return fail(ErrorKind::invalid_input, "the signature is not by the key that the start names");
   signed_through_ = event.seq;
   if (closing) closing_ = event;
   return {};

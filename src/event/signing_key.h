@@ -1,4 +1,4 @@
-// SigningKey: the person's Ed25519 key that signs heads of audit logs (RFC 8032, OpenSSL 3). It lies in the user's state
+// SigningKey: the person's Ed25519 key that signs heads of audit logs (RFC 8032, libsodium). It lies in the user's state
 // directory as `audit-key.pem` (PKCS #8, 0600), its public half beside it as `audit-key.pub` (SubjectPublicKeyInfo), so
 // that `openssl pkeyutl -verify -rawin` can check a log without us. The key is in memory only while a signature is
 // made: workers forked from the supervisor inherit nothing of it, and close the descriptor.
@@ -35,7 +35,7 @@ class SigningKey {
 // The public key alone; ENOENT where none was made yet.
 Result<PublicKey> load_public_key(int user_directory);
 
-Result<bool> verify_signature(const PublicKey& key, std::string_view message, const Signature& signature);
+bool verify_signature(const PublicKey& key, std::string_view message, const Signature& signature);
 
 // What a signature is made over: a fixed prefix and the head's hash in hex. The hash covers the run's id and, through
 // the chain, everything before it.

@@ -167,8 +167,8 @@ TEST_F(VerifyLog, SignaturesAreOnesThatAnyEd25519CanCheck) {
   const Event start = decode_line(lines_[0]).value();
   PublicKey bytes;
   ASSERT_TRUE(from_hex(*start.find_evidence("key"), bytes.data(), bytes.size()));
-  EXPECT_TRUE(verify_signature(bytes, signed_message(end.hash), *end.signature).value());
-  EXPECT_FALSE(verify_signature(bytes, signed_message(end.prev), *end.signature).value());
+  EXPECT_TRUE(verify_signature(bytes, signed_message(end.hash), *end.signature));
+  EXPECT_FALSE(verify_signature(bytes, signed_message(end.prev), *end.signature));
 }
 
 }  // namespace

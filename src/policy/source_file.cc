@@ -1,11 +1,10 @@
 #include "policy/source_file.h"
 
-// The low-level calls: SHA256() sets up all of libcrypto first (0.8 ms of a start).
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/sha.h>
+#include <sodium.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/fd.h"
 #include "policy/yaml_tree.h"
@@ -99,14 +98,10 @@ Result<std::optional<SourceFile>> read_source(const std::string& path, bool foll
 }
 
 std::string sha256_hex(std::string_view bytes) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256_CTX context;
-  ::SHA256_Init(&context);
-  ::SHA256_Update(&context, bytes.data(), bytes.size());
-  ::SHA256_Final(digest, &context);
-  std::string hex;
-  for (const unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
-  return hex;
+  std::array<unsigned char, crypto_hash_sha256_BYTES> digest;
+  ::crypto_hash_sha256(digest.data(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  std::array<char, 2 * digest.size() + 1> hex;
+  return ::sodium_bin2hex(hex.data(), hex.size(), digest.data(), digest.size());
 }
 
 }  // namespace stockade::policy
