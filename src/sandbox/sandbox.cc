@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -16,6 +15,7 @@
 #include "sandbox/kill.h"
 #include "sandbox/launch.h"
 #include "sandbox/launch_channel.h"
+#include "sandbox/standard_stream.h"
 #include "sandbox/usage.h"
 
 namespace stockade::sandbox {
@@ -46,18 +46,6 @@ double seconds_now() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
-
-// A unix stream or seqpacket that has its peer keeps it. All else can be sent or connected elsewhere, in the network
-// namespace where it was made: ours.
-bool is_connected_for_good(int socket) {
-  int domain = 0, type = 0;
-  socklen_t size = sizeof(int);
-  if (::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX) return false;
-  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || (type != SOCK_STREAM && type != SOCK_SEQPACKET)) return false;
-  sockaddr_storage peer;
-  size = sizeof(peer);
-  return ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
 }
 
 }  // namespace
@@ -177,26 +165,15 @@ Result<void> NativeSandbox::Impl::make_cgroup() {
   return {};
 }
 
-// Whoever holds a person's terminal can read its keys, and whoever holds a directory can leave the root through it.
 Result<void> NativeSandbox::Impl::check_stdio() const {
   static constexpr const char* kNames[] = {"stdin", "stdout", "stderr"};
   if (plan_.terminal && !is_on_pty(0) && !is_on_pty(1) && !is_on_pty(2))
     return fail(ErrorKind::invalid_input, "the plan has a terminal, but no standard stream is on it");
-  const auto refuse = [](int i, const char* what) {
-    return std::unexpected(Error(ErrorKind::denied, fmt::format("{} {}", kNames[i], what))
-                               .hint("redirect it from or to a file, a pipe or /dev/null"));
-  };
   for (int i = 0; i < 3; ++i) {
     if (is_on_pty(i)) continue;
-    const int fd = options_.stdio[i];
-    struct stat info {};
-    if (::fstat(fd, &info) < 0) return refuse(i, "is closed");
-    if (S_ISDIR(info.st_mode)) return refuse(i, "is a directory");
-    if (S_ISBLK(info.st_mode)) return refuse(i, "is a block device");
-    if (::fcntl(fd, F_GETFL) & O_PATH) return refuse(i, "is a mere path (O_PATH)");
-    if (S_ISSOCK(info.st_mode) && !is_connected_for_good(fd)) return refuse(i, "is a socket that could be connected to anything outside");
-    // EIO: a terminal that was hung up, and may be another's by the next login.
-    if (S_ISCHR(info.st_mode) && (::isatty(fd) || errno == EIO)) return refuse(i, "is a terminal, and the agent may only have one of its own");
+    if (const std::string_view why = why_not_a_standard_stream(options_.stdio[i]); !why.empty())
+      return std::unexpected(Error(ErrorKind::denied, fmt::format("{} {}", kNames[i], why))
+                                 .hint("redirect it from or to a file, a pipe or /dev/null"));
   }
   return {};
 }
