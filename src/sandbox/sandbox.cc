@@ -15,6 +15,7 @@
 #include "sandbox/kill.h"
 #include "sandbox/launch.h"
 #include "sandbox/launch_channel.h"
+#include "sandbox/memory_meter.h"
 #include "sandbox/standard_stream.h"
 #include "sandbox/usage.h"
 
@@ -105,6 +106,7 @@ class NativeSandbox::Impl {
   bool reported_end_ = false;
   uint64_t reported_kills_ = 0;
   std::unique_ptr<DiskMeter> disk_;
+  std::unique_ptr<MemoryMeter> memory_;
   std::optional<CpuThrottle> throttle_;
   double cpu_measured_ = 0;
   bool paused_ = false;     // by freeze()
@@ -386,10 +388,9 @@ Result<void> NativeSandbox::Impl::kill() {
 std::optional<std::string> NativeSandbox::Impl::over_memory() {
   const auto& limit = plan_.limits.memory;
   if (!limit || limit->strength != Strength::polled || !init_) return std::nullopt;
-  auto used = private_memory(proc_.get());
-  auto files = filesystem_used(usage_.get());
-  if (used && files && *used + *files > limit->value) return "memory";
-  return std::nullopt;
+  if (!memory_) memory_ = std::make_unique<MemoryMeter>(proc_.get(), usage_.get(), limit->value);
+  const auto over = memory_->exceeded(seconds_now());
+  return over && *over ? std::optional<std::string>("memory") : std::nullopt;
 }
 
 std::optional<std::string> NativeSandbox::Impl::over_disk() {

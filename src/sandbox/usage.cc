@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cctype>
-#include <functional>
 
 #include "base/fd.h"
 #include "sandbox/mounts.h"
@@ -13,6 +12,14 @@
 namespace stockade::sandbox {
 
 namespace {
+
+// After the name in parentheses, which may contain anything: "S ppid …" (proc(5), field 3 on).
+const char* after_name(const std::string& stat) {
+  const size_t close = stat.rfind(')');
+  return close == std::string::npos || close + 2 >= stat.size() ? nullptr : stat.c_str() + close + 2;
+}
+
+}  // namespace
 
 Result<void> for_each_process(int proc, const std::function<void(const char* pid)>& visit) {
   STOCKADE_ASSIGN(Fd own, open_at(proc, ".", O_RDONLY | O_DIRECTORY));
@@ -26,21 +33,12 @@ Result<void> for_each_process(int proc, const std::function<void(const char* pid
   return {};
 }
 
-// A process may end meanwhile: then it is empty.
-std::string read_of(int proc, const char* pid, const char* file) {
+std::string read_of_process(int proc, const char* pid, const char* file) {
   auto fd = open_at(proc, fmt::format("{}/{}", pid, file), O_RDONLY);
   if (!fd) return {};
   auto text = read_file(fd->get(), 8192);
   return text ? *text : std::string();
 }
-
-// After the name in parentheses, which may contain anything: "S ppid …" (proc(5), field 3 on).
-const char* after_name(const std::string& stat) {
-  const size_t close = stat.rfind(')');
-  return close == std::string::npos || close + 2 >= stat.size() ? nullptr : stat.c_str() + close + 2;
-}
-
-}  // namespace
 
 Result<uint32_t> count_processes(int proc) {
   uint32_t count = 0;
@@ -48,20 +46,27 @@ Result<uint32_t> count_processes(int proc) {
   return count;
 }
 
-Result<uint64_t> private_memory(int proc) {
-  uint64_t pages = 0;
+ResidentMemory resident_of(int proc, const char* pid) {
+  static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  unsigned long size = 0, resident = 0, shared = 0;
+  if (std::sscanf(read_of_process(proc, pid, "statm").c_str(), "%lu %lu %lu", &size, &resident, &shared) != 3) return {};
+  return {resident * page, resident > shared ? (resident - shared) * page : 0};
+}
+
+Result<ResidentMemory> resident_memory(int proc) {
+  ResidentMemory sum;
   STOCKADE_TRY(for_each_process(proc, [&](const char* pid) {
-    unsigned long size = 0, resident = 0, shared = 0;
-    if (std::sscanf(read_of(proc, pid, "statm").c_str(), "%lu %lu %lu", &size, &resident, &shared) == 3 && resident > shared)
-      pages += resident - shared;
+    const ResidentMemory one = resident_of(proc, pid);
+    sum.all += one.all;
+    sum.of_one += one.of_one;
   }));
-  return pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  return sum;
 }
 
 Result<uint64_t> cpu_ticks(int proc) {
   uint64_t ticks = 0;
   STOCKADE_TRY(for_each_process(proc, [&](const char* pid) {
-    const std::string stat = read_of(proc, pid, "stat");
+    const std::string stat = read_of_process(proc, pid, "stat");
     const char* at = after_name(stat);
     unsigned long user = 0, system = 0;
     long user_children = 0, system_children = 0;
@@ -75,7 +80,7 @@ Result<bool> all_stopped(int proc) {
   bool all = true;
   STOCKADE_TRY(for_each_process(proc, [&](const char* pid) {
     if (std::string_view(pid) == "1") return;
-    const std::string stat = read_of(proc, pid, "stat");
+    const std::string stat = read_of_process(proc, pid, "stat");
     const char* state = after_name(stat);
     if (state && std::string_view("TtZX").find(*state) == std::string_view::npos) all = false;
   }));
