@@ -97,6 +97,12 @@ class Explanation {
     return "";
   }
 
+  const char* where_disk_lies() const {
+    const auto disk = std::ranges::find(strengths_, "disk", &LimitStrength::limit);
+    if (disk == strengths_.end()) return "That is memory, where it counts as such, or a disk in the run's state.";
+    return disk->strength == Strength::hard ? "That is memory, and counts as such." : "That is a disk, in the run's state.";
+  }
+
   void limit(const char* key, const char* words, const std::string& value, const char* fallback) {
     if (!value.empty())
       say("{}: {}{}.", words, value, strength(key));
@@ -119,7 +125,8 @@ class Explanation {
               : (half_ = fmt::format("half of the machine's, {} MiB", surroundings_.memory / 2 >> 20)).c_str());
     limit("cpus", "CPUs", s.cpus ? format_cpus(*s.cpus) : "", "all");
     limit("pids", "Processes and threads", number(s.pids), "4096");
-    limit("disk", "Disk for what it writes outside mounts", size(s.disk), "10 GiB in the run's state");
+    limit("disk", "Disk for what it writes outside mounts", size(s.disk), "10 GiB");
+    say("{}", where_disk_lies());
     limit("inodes", "Files it may create there", number(s.inodes), "one for each 16 KiB of disk");
     limit("open_files", "Open files of one process", number(s.open_files), "the current hard limit");
     if (s.file_size) limit("file_size", "Size of one file", size(s.file_size), "");

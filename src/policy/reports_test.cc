@@ -59,7 +59,7 @@ TEST_F(Reports, ExplainEachDefaultThatApplies) {
   const std::string text = explained("name: nothing\n");
   for (const char* sentence :
        {"Any program that is visible may be started", "Memory: half of the machine's, 4096 MiB (default)",
-        "CPUs: all (default)", "Processes and threads: 4096 (default)", "10 GiB in the run's state (default)",
+        "CPUs: all (default)", "Processes and threads: 4096 (default)", "10 GiB (default)",
         "Nothing outside can be reached (default: no `network`)", "No file of yours is mounted (default: no `files`)",
         "No variable of yours is passed (default)",
         "No limit (default) on time, requests, connections, names, bytes sent and refusals",

@@ -152,9 +152,10 @@ Result<Limits> choose_limits(const policy::Sandbox& sandbox, const Surroundings&
     limits.cpus = limit_with(static_cast<uint64_t>(std::llround(*sandbox.cpus * 1000)), support.cpus);
   }
   limits.pids = limit_with(sandbox.pids.value_or(kDefaultPids), support.pids);
-  // tmpfs counts as memory, so what is larger needs a disk; there nobody but us holds it.
+  // tmpfs counts as memory, so what is larger needs a disk; there nobody but us holds it. Where the kernel does not hold
+  // memory, it lends as much of it to files only to whoever asked for that.
   const uint64_t disk = sandbox.disk.value_or(kDefaultDisk);
-  const bool in_memory = disk <= limits.memory->value;
+  const bool in_memory = disk <= limits.memory->value && (sandbox.disk || limits.memory->strength == Strength::hard);
   const LimitSupport::Support disk_support =
       in_memory ? LimitSupport::Support{Strength::hard, "tmpfs size"} : LimitSupport::Support{Strength::polled, "supervisor"};
   limits.disk = limit_with(disk, disk_support);

@@ -324,6 +324,23 @@ TEST(Compile, HoldsLimitsByWhatTheMachineOffers) {
   EXPECT_THAT(compiled().error().render(), HasSubstr("can hold the limit on pids"));
 }
 
+TEST(Compile, LendsMemoryToFilesOnlyWhereItIsHeldOrAskedFor) {
+  FakeHost host;
+  policy::Policy policy;
+  policy.sandbox.memory = 16ull << 30;
+  CompileOptions options{.command = {"true"}};
+  const auto disk = [&] { return compile(policy, host.surroundings(), host.tree(), options)->plan.limits.disk; };
+  options.support.memory = {Strength::polled, "supervisor"};
+  EXPECT_EQ(disk()->strength, Strength::polled);  // 10 GiB in the run's state
+  options.support.memory = {Strength::hard, "cgroup v2"};
+  EXPECT_EQ(disk()->by, "tmpfs size");
+  options.support.memory = {Strength::polled, "supervisor"};
+  policy.sandbox.disk = 1 << 30;
+  EXPECT_EQ(disk()->by, "tmpfs size");
+  policy.sandbox.disk = 17ull << 30;
+  EXPECT_EQ(disk()->strength, Strength::polled);
+}
+
 TEST(Compile, NamesSocketsBelowTheirMount) {
   FakeHost host;
   FileRule rule{.host = "/home/ada/work", .at = "/w", .access = Access::write};
