@@ -35,6 +35,8 @@ set(CMAKE_C_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 
 if(STOCKADE_SANITIZE)
+  # Compiled in half the time of -O2 -g; frames and lines are all that a report needs.
+  add_compile_options(-O1 -g1)
   add_compile_options(-fsanitize=${STOCKADE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   # The check of virtual tables probes memory with pipe(2), which a confined worker may not call.
   add_compile_options(-fno-sanitize=vptr)
