@@ -7,6 +7,7 @@
 #include <array>
 #include <iterator>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "sandbox/host_view.h"
@@ -35,6 +36,8 @@ constexpr std::array kHelpers = {
     Helpers{"scp", "/usr/lib/openssh"},  Helpers{"sftp", "/usr/lib/openssh"},     Helpers{"gpg", "/usr/lib/gnupg"},
     Helpers{"gpg", "/usr/libexec/gnupg"},
 };
+
+constexpr size_t kManifestLimit = 256 << 10;  // of a package.json
 
 // Extensions of what is mapped, interpreted or read, never executed by itself.
 constexpr std::array kNotPrograms = {
@@ -75,8 +78,8 @@ class Listing {
     }
     add_chain(path, 0);
     if (!programs_.insert(found->path).second) return;
-    add_package(found->path, std::string(base_name(path)));
     const bool theirs = roots_.is_chosen_by_a_run(path);
+    add_package(found->path, std::string(base_name(path)), theirs);
     if (const std::string place = parent_of(place_of(path)); !is_system_path(place) && !theirs) roots_.add_directory(place);
     roots_.add_program(path, false);
     if (!roots_.covers(found->path)) {
@@ -137,7 +140,24 @@ class Listing {
 
   void keep(std::string directory) { kept_.insert(std::move(directory)); }
 
-  void add_package(const std::string& real, const std::string& name) {
+  // npm installs a package's own binary for this platform as a package beside it, which its script starts.
+  void keep_platform_packages(const std::string& modules, const std::string& package, const std::string& name) {
+    const auto text = tree_.read_head(join(package, "package.json"), kManifestLimit);
+    const auto manifest = nlohmann::json::parse(text.value_or(""), nullptr, false);
+    if (!manifest.is_object()) return;
+    const auto parts = manifest.find("optionalDependencies");
+    if (parts == manifest.end() || !parts->is_object()) return;
+    for (const auto& [part, version] : parts->items()) {
+      if (part.starts_with('.') || part.find("/.") != std::string::npos) continue;
+      const auto found = tree_.locate(join(modules, part));
+      const std::string end = "/node_modules/" + part;
+      if (!found || !found->is_directory() || !found->path.ends_with(end) || roots_.is_chosen_by_a_run(found->path)) continue;
+      keep(found->path);
+      notes_.push_back(fmt::format("{} comes with {}", part, name));
+    }
+  }
+
+  void add_package(const std::string& real, const std::string& name, bool theirs) {
     for (const Helpers& helpers : kHelpers) {
       const bool same = name == helpers.program || (name.size() > helpers.program.size() &&
                                                     (name.starts_with(std::string(helpers.program) + "-") ||
@@ -151,7 +171,10 @@ class Listing {
       // A scoped package is two components.
       size_t end = real.find('/', at + 14);
       if (end != std::string::npos && real[at + 14] == '@') end = real.find('/', end + 1);
-      if (end != std::string::npos) keep(real.substr(0, end));
+      if (end != std::string::npos) {
+        keep(real.substr(0, end));
+        if (!theirs) keep_platform_packages(real.substr(0, at + 14), real.substr(0, end), name);
+      }
     }
     const std::string directory = parent_of(real);
     const std::string prefix = parent_of(directory);

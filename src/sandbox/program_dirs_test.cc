@@ -55,6 +55,32 @@ TEST(ProgramList, ShowsTheListedProgramsAndNoOther) {
   EXPECT_EQ(made.at("/bin")->kind, MountKind::symlink);
 }
 
+TEST(ProgramList, KeepsThePartsOfAPackageThatNpmInstallsBesideIt) {
+  FakeHost host;
+  const std::string modules = "/home/ada/.npm-global/lib/node_modules";
+  host.program("/usr/bin/env");
+  host.program("/usr/bin/node");
+  host.program(modules + "/@openai/codex/bin/codex.js", "#!/usr/bin/env node\n");
+  host.file(modules + "/@openai/codex/package.json", R"({"name": "@openai/codex", "optionalDependencies": {"@openai/codex-linux-x64": "1",
+            "not-here": "1", "linked": "1", "../../../../../opt/other": "1", "..": "1"}, "dependencies": {"helper": "1"}})");
+  host.program(modules + "/@openai/codex-linux-x64/vendor/bin/codex");
+  host.program(modules + "/helper/bin/helper");
+  host.program("/home/ada/.npm-global/opt/other/bin/other");
+  host.program("/home/ada/.npm-global/pnpm/node_modules/linked/bin/tool");
+  host.link(modules + "/linked", "../../pnpm/node_modules/linked");
+  host.link("/home/ada/.npm-global/bin/codex", "../lib/node_modules/@openai/codex/bin/codex.js");
+  const Made made = list(host, {"codex"}, "/home/ada/.npm-global/bin:/usr/bin");
+  EXPECT_TRUE(made.shows(modules + "/@openai/codex/bin/codex.js"));
+  EXPECT_TRUE(made.shows(modules + "/@openai/codex-linux-x64/vendor/bin/codex"));
+  EXPECT_TRUE(made.shows("/home/ada/.npm-global/pnpm/node_modules/linked/bin/tool"));
+  EXPECT_FALSE(made.shows(modules + "/helper/bin/helper"));
+  EXPECT_FALSE(made.shows("/home/ada/.npm-global/opt/other/bin/other"));
+  EXPECT_THAT(made.notes, Contains(HasSubstr("codex-linux-x64 comes with codex")));
+  // Damaged, it keeps nothing.
+  host.file(modules + "/@openai/codex/package.json", R"({"optionalDependencies": ["@openai/codex-linux-x64"]})");
+  EXPECT_FALSE(list(host, {"codex"}, "/home/ada/.npm-global/bin:/usr/bin").shows(modules + "/@openai/codex-linux-x64/vendor/bin/codex"));
+}
+
 TEST(ProgramList, KeepsLibrariesWithoutTheProgramsAmongThem) {
   FakeHost host;
   host.program("/usr/bin/git");
