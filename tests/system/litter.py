@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-PATIENCE = 5.0  # a killed process's cgroup and namespaces go a moment after it
+PATIENCE = 30.0  # a killed process's cgroup and namespaces go a moment after it; what others test, when their test ends
 
 
 def processes():
@@ -72,10 +72,13 @@ def look():
 
 
 def left_since(before):
-    """What is there now and was not there then, once what is on its way out has had time to go."""
+    """What is there now and was not there then, once what is on its way out has had time to go. What comes later is not
+    looked at: it is another test session's."""
     end = time.monotonic() + PATIENCE
-    while (left := look() - before) and time.monotonic() < end:
+    left = look() - before
+    while left and time.monotonic() < end:
         time.sleep(0.1)
+        left &= look()
     return sorted(left)
 
 
