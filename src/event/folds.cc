@@ -188,6 +188,8 @@ std::vector<FoldTable::Pending> FoldTable::pending() {
 void FoldTable::written(const Pending& pending) { pending.entry->written += pending.count; }
 
 void FoldTable::forget_idle(uint32_t limit) {
+  const uint32_t half = shape_.exact / 2, free = static_cast<uint32_t>(free_exact_.size());
+  limit = std::min(limit, half - std::min(half, free));
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
     FoldSlot& slot = slots_[entry.slot];

@@ -178,6 +178,21 @@ TEST(AuditLog, ForgetsIdleRefusalsSlowlySoThatNewOnesAreNamedAgain) {
   EXPECT_EQ(sum_of_counts(state.run("r1")), 11u);
 }
 
+// Or a program that asks for the same blocked host twice a minute would reach any limit of different refusals.
+TEST(AuditLog, KnowsAnEqualRefusalAfterAnHourWhileThereIsRoom) {
+  TempState state;
+  FakeClock clock;
+  auto log = AuditLog::start(state.options("r1", clock)).value();
+  ASSERT_FALSE(log.record(refusal("telemetry.example:443"))->repeated);
+  for (int minute = 0; minute < 60; ++minute) {
+    clock.advance(std::chrono::minutes(1));
+    ASSERT_TRUE(log.flush_folds());
+  }
+  EXPECT_TRUE(log.record(refusal("telemetry.example:443"))->repeated);
+  ASSERT_TRUE(log.finish("agent"));
+  EXPECT_EQ(sum_of_counts(state.run("r1")), 2u);
+}
+
 TEST(AuditLog, SignsACheckpointByCountAndByTime) {
   TempState state;
   FakeClock clock;
