@@ -53,6 +53,7 @@ Result<Prepared> prepare_run(const PrepareRequest& request) {
   prepared.layered = policy::layer(layers, prepared.policy_surroundings);
   if (!prepared.layered.usable()) return std::unexpected(policy::as_error(prepared.layered));
   STOCKADE_TRY(run_own_tests(prepared.layered.policy));
+  STOCKADE_TRY(make_places({prepared.surroundings.state_dir, prepared.surroundings.runtime_dir}));
   sandbox::CompileOptions options;
   options.command = request.command;
   options.terminal = request.terminal;

@@ -97,6 +97,11 @@ Places find_places() {
   return Places{state, runtime.empty() ? state + "/runtime" : runtime + "/stockade"};
 }
 
+Result<void> make_places(const Places& places) {
+  STOCKADE_TRY(make_root(places.state));
+  return make_root(places.runtime);
+}
+
 Result<RunDirectory> RunDirectory::create(const Places& places, const std::string& name) {
   if (!name.empty()) {
     if (!is_valid_name(name))
@@ -107,8 +112,7 @@ Result<RunDirectory> RunDirectory::create(const Places& places, const std::strin
         return std::unexpected(Error(ErrorKind::invalid_input, fmt::format("a run named {} is still going", name))
                                    .hint("choose another --name, or end it: stockade kill " + name));
   }
-  STOCKADE_TRY(make_root(places.state));
-  STOCKADE_TRY(make_root(places.runtime));
+  STOCKADE_TRY(make_places(places));
   RunDirectory run;
   STOCKADE_ASSIGN(run.id_, new_id());
   run.state_path_ = places.state + "/" + run.id_;

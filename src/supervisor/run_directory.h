@@ -24,6 +24,9 @@ struct Places {
 };
 Places find_places();
 
+// Makes both where they are missing. What does not exist yet can't be hidden from a mount above it.
+Result<void> make_places(const Places& places);
+
 // run.json: written at the start, and anew (by rename) at the end.
 struct RunRecord {
   std::string id;

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from person import PROGRAM
+
 
 def repository(person):
     """A git repository of the person's, with a hook, as the workspace."""
@@ -158,6 +160,45 @@ def test_a_broad_place_is_no_workspace(stockade, place):
     assert done.status == 125, done
     assert done.stderr.startswith("stockade: ")
     assert not pathlib.Path(cwd, "started").exists()
+
+
+def test_the_first_run_of_all_sees_nothing_of_our_own_directories(stockade):
+    # They do not exist before it.
+    def attempt(above):
+        return stockade.run("sh", "-c", f"""cd {above}; find . -path '*stockade/*' ! -name policy.yaml; echo x > state/stockade/forged; true""",
+                            policy=f"files: [{{ host: {stockade.folder}, access: write, reason: test }}]\n")
+    first = attempt(stockade.folder)
+    assert "audit-key" not in first.stdout and "control.sock" not in first.stdout and first.status == 0, first
+    assert not (stockade.state / "stockade/forged").exists()
+    assert stockade.ended_by() == "agent"
+
+
+def test_many_findings_do_not_hide_a_run(stockade):
+    done = stockade.python("""
+        import os
+        os.mkdir(".vscode")
+        for i in range(9000): os.close(os.open(f".vscode/{i:0>240}", os.O_CREAT | os.O_WRONLY))
+        """, policy="files: [{ host: ., access: write }]\n", timeout=120)
+    assert done.status == 0 and len(done.stderr) < 20_000 and "and 8980 more" in done.stderr, done.stderr[:2000]
+    assert stockade.stockade("show", stockade.last_run()["id"]).status == 0
+    assert len(stockade.runs()) == 1
+
+
+def test_a_planted_first_line_or_link_shows_nothing(stockade):
+    stockade.write(stockade.home / "private/bin/tool", "#!/bin/sh\ncat ../private/lib/secret\n", 0o755)
+    stockade.write(stockade.home / "private/lib/secret", "SECRET\n")
+    stockade.write(stockade.work / "script", f"#!{stockade.home}/private/bin/tool\n", 0o755)
+    (stockade.work / "link").symlink_to(stockade.home / "private/bin/tool")
+    for command in ("./script", "./link"):
+        done = stockade.run(command, policy="files: [{ host: ., access: write }]\n")
+        assert done.status == 127 and "does not show" in done.stderr and "SECRET" not in done.stdout, done
+
+
+def test_streams_that_reach_the_hosts_network_are_refused(stockade):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        done = subprocess.run(stockade.command(PROGRAM, *stockade.words_of_run(["true"], "files: []\n")), stdin=datagrams,
+                              env=stockade.environment(), cwd=stockade.work, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 125 and "stdin" in done.stderr and "socket" in done.stderr, done
 
 
 def test_the_home_is_a_workspace_when_a_reason_is_given(stockade):
