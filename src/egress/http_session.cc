@@ -58,6 +58,7 @@ loop::Task<Result<std::string>> read_head(loop::AsyncFd& from, InBuffer& in, Tim
     auto taken = reader.feed(in.bytes());
     if (!taken) co_return std::unexpected(std::move(taken).error());
     if (*taken > 0) in.consume(*taken);
+    in.charge_elsewhere(reader.complete() ? 0 : reader.held());
     if (reader.complete()) co_return reader.take();
     if (reader.started()) deadline = std::min(deadline, inspector.loop().now() + kHeadDeadline);
     auto count = co_await in.read_more(from, deadline);

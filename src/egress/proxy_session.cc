@@ -51,6 +51,7 @@ loop::Task<void> serve_connect(Inspector& inspector, Connection connection, InBu
       break;
     }
     in.consume(*taken);
+    in.charge_elsewhere(reader.complete() ? 0 : reader.held());
     if (reader.complete()) {
       head = net::parse_request_head(reader.take(), net::RequestPlace::proxy);
       break;

@@ -22,9 +22,10 @@ ssize_t receive_into(InBuffer& into, int socket) {
 }  // namespace
 
 loop::Task<Result<size_t>> InBuffer::read_more(loop::AsyncFd& from, TimePoint deadline) {
-  if (inspector_->buffered_bytes() > kBufferedBytes)
-    co_return fail(ErrorKind::limit, "too many bytes wait to be judged");
   while (true) {
+    // Before each read: thousands may have waited since there was room.
+    if (inspector_->buffered_bytes() > kBufferedBytes)
+      co_return fail(ErrorKind::limit, "too many bytes wait to be judged");
     const ssize_t count = receive_into(*this, from.get());
     if (count >= 0) co_return static_cast<size_t>(count);
     if (errno == EINTR) continue;

@@ -24,31 +24,45 @@ class InBuffer {
  public:
   explicit InBuffer(Inspector& inspector) : inspector_(&inspector) {}
   InBuffer(InBuffer&& other) noexcept
-      : inspector_(other.inspector_), bytes_(std::move(other.bytes_)), charged_(std::exchange(other.charged_, 0)) {
+      : inspector_(other.inspector_),
+        bytes_(std::move(other.bytes_)),
+        elsewhere_(std::exchange(other.elsewhere_, 0)),
+        charged_(std::exchange(other.charged_, 0)) {
     other.bytes_.clear();
   }
   InBuffer& operator=(InBuffer&&) = delete;
   ~InBuffer() { inspector_->buffered_bytes() -= charged_; }
 
   const std::string& bytes() const { return bytes_; }
-  void consume(size_t count) { bytes_.erase(0, count); charge(); }
+  void consume(size_t count) {
+    bytes_.erase(0, count);
+    if (bytes_.empty()) bytes_ = std::string();
+    charge();
+  }
   void append(std::string_view more) { bytes_ += more; charge(); }
   std::string take() {
     std::string taken = std::move(bytes_);
-    bytes_.clear();
+    bytes_ = std::string();
     charge();
     return taken;
+  }
+  // Memory that somebody holds of what came through here.
+  void charge_elsewhere(size_t bytes) {
+    elsewhere_ = bytes;
+    charge();
   }
   // Appends what the socket has; 0 at its end. Past the process's bound: an error of kind limit.
   loop::Task<Result<size_t>> read_more(loop::AsyncFd& from, TimePoint deadline);
 
  private:
   void charge() {
-    inspector_->buffered_bytes() += bytes_.size() - charged_;
-    charged_ = bytes_.size();
+    const size_t held = bytes_.capacity() + elsewhere_;
+    inspector_->buffered_bytes() += held - charged_;
+    charged_ = held;
   }
   Inspector* inspector_;
   std::string bytes_;
+  size_t elsewhere_ = 0;
   size_t charged_ = 0;
 };
 

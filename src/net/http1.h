@@ -28,6 +28,7 @@ class HeadReader {
   Result<size_t> feed(std::string_view bytes);
   bool complete() const { return state_ == State::complete; }
   bool started() const { return !head_.empty(); }
+  size_t held() const { return head_.capacity(); }  // bytes of memory
   // The head with its empty line; the reader starts again.
   std::string take();
 

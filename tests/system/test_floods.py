@@ -111,3 +111,31 @@ def test_no_refusal_of_a_hundred_thousand_is_lost(stockade):
     assert {event["subject"] for event in refusals} == {f"20.0.0.9:{port}" for port in range(1000, 1007)}
     assert run["counters"]["denials"] == 7  # different ones
     assert stockade.stockade("audit", "verify", run["id"]).status == 0
+
+
+def test_thousands_of_requests_that_never_end_are_refused_and_the_run_goes_on(stockade):
+    done = stockade.python("""
+        import resource, socket
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        head = b'GET / HTTP/1.1\\r\\nHost: 20.1.1.1\\r\\nX: ' + b'y' * 60000
+        held = []
+        for _ in range(min(6000, hard - 100)):
+            try:
+                s = socket.create_connection(('20.1.1.1', 80), 5)
+                s.setblocking(False)
+                s.send(head)
+                held.append(s)
+            except OSError: pass
+        for s in held: s.close()
+        for _ in range(100):
+            try:
+                with socket.create_connection(('20.1.1.1', 80), 5) as s:
+                    s.sendall(b'GET / HTTP/1.1\\r\\nHost: other\\r\\n\\r\\n')
+                    answer = s.recv(100)
+            except OSError: continue
+            if answer.startswith(b'HTTP/1.1 403'): break
+        print(answer[:12].decode())
+        """, policy=TMP + "network: { allow: [{ address: 20.1.1.1, ports: [80], protocol: http }] }\n", timeout=120)
+    assert done.status == 0 and done.stdout == "HTTP/1.1 403\n", done
+    assert stockade.ended_by() == "agent"
