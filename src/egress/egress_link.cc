@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -130,6 +131,11 @@ Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& poli
 }
 
 EgressLink::EgressLink(const policy::Policy& policy) : policy_(policy) {}
+
+void EgressLink::dismiss() const {
+  (void)inspector_process_.signal(SIGKILL);
+  (void)dialer_process_.signal(SIGKILL);
+}
 
 EgressLink::~EgressLink() {
   for (const auto task : tasks_) loop_->cancel(task);

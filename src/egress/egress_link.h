@@ -77,6 +77,8 @@ class EgressLink {
 
   // After the last process of the sandbox is gone: everything it connected to before is logged, then drained().
   void drain();
+  // Both die while the caller goes on to other things; the destructor waits for that.
+  void dismiss() const;
   // Cuts a flow, or all of them (0).
   void cut(uint64_t flow);
 

@@ -3,16 +3,17 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#include "base/pid.h"
 
 namespace stockade::sandbox {
 
 namespace {
 
-// A namespace lives as long as a process or a descriptor holds it: a child makes it, we open it, the child goes.
-Result<Fd> make_mapped_namespace(const std::string& uid_map, const std::string& gid_map) {
+// A namespace lives as long as a process or a descriptor holds it: a child makes it, we open it. The child goes with the
+// entry, when nobody has to wait for its end any more.
+Result<IdMaps::Entry> make_mapped_namespace(const std::string& uid_map, const std::string& gid_map) {
+  const pid_t self = ::getpid();
   int pidfd = -1;
   clone_args args{};
   args.flags = CLONE_PIDFD | CLONE_NEWUSER;
@@ -21,15 +22,17 @@ Result<Fd> make_mapped_namespace(const std::string& uid_map, const std::string& 
   const long pid = ::syscall(SYS_clone3, &args, sizeof(args));
   if (pid < 0) return fail_errno("make a user namespace for an id map");
   if (pid == 0) {
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || ::getppid() != self) ::_exit(1);
     while (true) ::pause();
   }
-  const Pid child(static_cast<pid_t>(pid), Fd(pidfd));
+  IdMaps::Entry entry{.holder = Pid(static_cast<pid_t>(pid), Fd(pidfd))};
   const std::string proc = fmt::format("/proc/{}/", pid);
   for (const auto& [file, map] : {std::pair("uid_map", &uid_map), std::pair("gid_map", &gid_map)}) {
     STOCKADE_ASSIGN(const Fd out, open_at(AT_FDCWD, proc + file, O_WRONLY));
     STOCKADE_TRY(write_all(out.get(), *map));
   }
-  return open_at(AT_FDCWD, proc + "ns/user", O_RDONLY);
+  STOCKADE_ASSIGN(entry.userns, open_at(AT_FDCWD, proc + "ns/user", O_RDONLY));
+  return entry;
 }
 
 }  // namespace
@@ -38,9 +41,11 @@ Result<int> IdMaps::for_owner(uid_t uid, gid_t gid, const Identity& identity) {
   for (const Entry& entry : entries_) {
     if (entry.uid == uid && entry.gid == gid) return entry.userns.get();
   }
-  STOCKADE_ASSIGN(Fd userns, make_mapped_namespace(fmt::format("{} {} 1\n", uid, identity.agent_kuid),
-                                                   fmt::format("{} {} 1\n", gid, identity.agent_kgid)));
-  entries_.push_back({uid, gid, std::move(userns)});
+  STOCKADE_ASSIGN(Entry entry, make_mapped_namespace(fmt::format("{} {} 1\n", uid, identity.agent_kuid),
+                                                      fmt::format("{} {} 1\n", gid, identity.agent_kgid)));
+  entry.uid = uid;
+  entry.gid = gid;
+  entries_.push_back(std::move(entry));
   return entries_.back().userns.get();
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/pid.h"
 #include "sandbox/namespaces.h"
 
 namespace stockade::sandbox {
@@ -19,12 +20,14 @@ class IdMaps {
 
   std::vector<int> descriptors() const;
 
- private:
   struct Entry {
-    uid_t uid;
-    gid_t gid;
+    uid_t uid = 0;
+    gid_t gid = 0;
     Fd userns;
+    Pid holder;
   };
+
+ private:
   std::vector<Entry> entries_;
 };
 

@@ -1,5 +1,5 @@
 // The observer: a process of ours that answers the agent's connects (socket_notice.h), forked by the supervisor where the
-// plan needs it (NativeSandbox::handles().notify), between launch() and release(). It joins the sandbox's mount and user
+// plan needs it (NativeSandbox::handles().notify), once the sandbox is ready; a connect inside waits for it. It joins the sandbox's mount and user
 // namespace and becomes the agent's user there, so that what it opens is what the agent could open and servers inside
 // see the agent's uid as their peer; of capabilities it keeps CAP_SYS_PTRACE in that user namespace alone, which reaches
 // the sandbox's processes and nothing else. It makes no socket, writes no file, starts no program.
@@ -11,6 +11,8 @@
 // Connects may block, so there are threads: as many as calls wait, at most kThreadLimit. An agent that lets so many
 // connects hang delays its own further ones, and each of these threads counts as one of its processes (`pids`).
 #pragma once
+
+#include <signal.h>
 
 #include <functional>
 #include <optional>
@@ -36,6 +38,8 @@ class Observer {
   Result<std::optional<ObserverNotice>> receive();
   // After the notice is in the log.
   Result<void> acknowledge();
+  // It dies while the caller goes on to other things; whoever destroys this waits for that.
+  void dismiss() const { (void)process_.signal(SIGKILL); }
 
  private:
   friend Result<Observer> start_observing(const std::function<int(int socket, pid_t parent)>& body);

@@ -59,8 +59,10 @@ class NativeSandbox::Impl {
     for (const std::string& directory : scratch_) (void)remove_tree(directory);
   }
 
-  Result<void> launch();
-  Result<void> release();
+  Result<void> begin();
+  Result<void> await_ready();
+  Result<void> start_exec() { return tell_agent(Order::release); }
+  Result<void> await_exec();
   std::optional<Status> poll_status();
   Result<void> signal_agent(int number);
   Result<void> freeze();
@@ -77,9 +79,8 @@ class NativeSandbox::Impl {
   bool is_on_pty(int stream) const { return plan_.terminal && options_.pty[stream]; }
   Result<void> check_stdio() const;
   Result<void> make_cgroup();
-  Result<void> start(const Launch& launch);
-  Result<void> await_ready(const Launch& launch);
-  Result<void> hear(int socket, const Launch& launch);
+  Result<void> clone();
+  Result<void> hear(int socket);
   Result<void> take_network(LaunchMessage& message);
   Result<void> take_root(LaunchMessage& message);
   Result<void> take_ready(LaunchMessage& message);
@@ -94,6 +95,7 @@ class NativeSandbox::Impl {
 
   const SandboxPlan plan_;
   const Options options_;
+  std::optional<Launch> launch_;  // until init and the agent's process have done what it says
   RunCgroup cgroup_;
   Pid init_;
   Fd agent_;        // the agent's process until its exec
@@ -180,21 +182,20 @@ Result<void> NativeSandbox::Impl::check_stdio() const {
   return {};
 }
 
-Result<void> NativeSandbox::Impl::launch() {
+Result<void> NativeSandbox::Impl::begin() {
   STOCKADE_TRY(check_stdio());
-  STOCKADE_ASSIGN(Launch launch, prepare_launch(plan_));
-  launch.weakening = options_.weakening;
-  if (launch.scratch_on_disk) {
+  STOCKADE_ASSIGN(launch_, prepare_launch(plan_));
+  launch_->weakening = options_.weakening;
+  if (launch_->scratch_on_disk) {
     for (size_t i = 0; i < plan_.mounts.size(); ++i) {
       if (plan_.mounts[i].kind == MountKind::scratch) scratch_.push_back(scratch_directory(plan_, i));
     }
   }
   STOCKADE_TRY(make_cgroup());
-  STOCKADE_TRY(start(launch));
-  return await_ready(launch);
+  return clone();
 }
 
-Result<void> NativeSandbox::Impl::start(const Launch& launch) {
+Result<void> NativeSandbox::Impl::clone() {
   find_argument_area();
   STOCKADE_ASSIGN(auto control, make_launch_channel());
   STOCKADE_ASSIGN(auto agent, make_launch_channel());
@@ -203,11 +204,11 @@ Result<void> NativeSandbox::Impl::start(const Launch& launch) {
   InitChannels channels{.control = control[1].get(), .agent = agent[1].get(), .built_read = built.read.get(), .built_write = built.write.get()};
   for (int i = 0; i < 3; ++i) channels.stdio[i] = is_on_pty(i) ? -1 : options_.stdio[i];
   for (const Fd& entrance : entrances) channels.entrances.push_back(entrance.get());
-  channels.keep_kill = launch.identity.mode == Mode::root && !cgroup_.can_freeze();
-  auto pid = clone_init({.mode = launch.identity.mode, .cgroup = cgroup_.leaf()});
-  if (!pid && cgroup_.leaf() >= 0 && cgroup_.do_without_leaf()) pid = clone_init({.mode = launch.identity.mode});
+  channels.keep_kill = launch_->identity.mode == Mode::root && !cgroup_.can_freeze();
+  auto pid = clone_init({.mode = launch_->identity.mode, .cgroup = cgroup_.leaf()});
+  if (!pid && cgroup_.leaf() >= 0 && cgroup_.do_without_leaf()) pid = clone_init({.mode = launch_->identity.mode});
   if (!pid) return std::unexpected(std::move(pid).error());
-  if (!*pid) run_init(launch, channels);
+  if (!*pid) run_init(*launch_, channels);
   init_ = std::move(**pid);
   control_ = std::move(control[0]);
   agent_ = std::move(agent[0]);
@@ -221,7 +222,7 @@ Error NativeSandbox::Impl::launch_died() {
   return Error(ErrorKind::internal, fmt::format("the sandbox ended while it was built, {}", how));
 }
 
-Result<void> NativeSandbox::Impl::await_ready(const Launch& launch) {
+Result<void> NativeSandbox::Impl::await_ready() {
   while (!has_network_ || !has_root_ || !is_ready_) {
     pollfd watched[2] = {{control_.get(), POLLIN, 0}, {agent_.get(), POLLIN, 0}};
     const int count = ::poll(watched, 2, kLaunchPatience);
@@ -230,13 +231,13 @@ Result<void> NativeSandbox::Impl::await_ready(const Launch& launch) {
     if (count == 0) return fail(ErrorKind::unavailable, "the sandbox was not built within 30 seconds (a dead filesystem?)");
     // init's reason first: when it fails, the agent's process only notices.
     for (const pollfd& each : watched) {
-      if (each.revents) STOCKADE_TRY(hear(each.fd, launch));
+      if (each.revents) STOCKADE_TRY(hear(each.fd));
     }
   }
   return {};
 }
 
-Result<void> NativeSandbox::Impl::hear(int socket, const Launch& launch) {
+Result<void> NativeSandbox::Impl::hear(int socket) {
   STOCKADE_ASSIGN(LaunchMessage message, receive_launch_message(socket, false));
   if (message.state == ReceiveState::would_block) return {};
   if (message.state == ReceiveState::closed) {
@@ -251,7 +252,7 @@ Result<void> NativeSandbox::Impl::hear(int socket, const Launch& launch) {
     case Report::network:
       return take_network(message);
     case Report::user_namespace:
-      STOCKADE_TRY(map_ids_of(handles_.agent, launch.identity));
+      STOCKADE_TRY(map_ids_of(handles_.agent, launch_->identity));
       return tell_agent(Order::mapped);
     case Report::root:
       return take_root(message);
@@ -317,11 +318,11 @@ Result<void> NativeSandbox::Impl::tell_agent(Order order) {
   return {};
 }
 
-Result<void> NativeSandbox::Impl::release() {
-  STOCKADE_TRY(tell_agent(Order::release));
+Result<void> NativeSandbox::Impl::await_exec() {
   // Its end of the socket is closed by a successful exec.
   STOCKADE_ASSIGN(const LaunchMessage answer, receive_launch_message(agent_.get(), true));
   agent_.reset();
+  launch_.reset();  // only now: it waits for the holders of id maps to end
   if (answer.state == ReceiveState::closed) return {};
   WireReader reader(body_of(answer));
   const int number = reader.get<int32_t>();
@@ -423,14 +424,31 @@ NativeSandbox::NativeSandbox(NativeSandbox&&) noexcept = default;
 NativeSandbox& NativeSandbox::operator=(NativeSandbox&&) noexcept = default;
 NativeSandbox::~NativeSandbox() = default;
 
-Result<NativeSandbox> NativeSandbox::launch(const SandboxPlan& plan, const Options& options) {
+Result<NativeSandbox> NativeSandbox::begin(const SandboxPlan& plan, const Options& options) {
   auto impl = std::make_unique<Impl>(plan, options);
-  if (auto done = impl->launch(); !done) return std::unexpected(std::move(done).error().context("start the sandbox"));
+  if (auto done = impl->begin(); !done) return std::unexpected(std::move(done).error().context("start the sandbox"));
   return NativeSandbox(std::move(impl));
 }
 
+Result<void> NativeSandbox::await_ready() {
+  auto done = impl_->await_ready();
+  if (!done) return std::unexpected(std::move(done).error().context("start the sandbox"));
+  return {};
+}
+
+Result<NativeSandbox> NativeSandbox::launch(const SandboxPlan& plan, const Options& options) {
+  STOCKADE_ASSIGN(NativeSandbox sandbox, begin(plan, options));
+  STOCKADE_TRY(sandbox.await_ready());
+  return sandbox;
+}
+
 Handles& NativeSandbox::handles() { return impl_->handles_; }
-Result<void> NativeSandbox::release() { return impl_->release(); }
+Result<void> NativeSandbox::start_exec() { return impl_->start_exec(); }
+Result<void> NativeSandbox::await_exec() { return impl_->await_exec(); }
+Result<void> NativeSandbox::release() {
+  STOCKADE_TRY(start_exec());
+  return await_exec();
+}
 int NativeSandbox::status_fd() const { return impl_->control_.get(); }
 std::optional<NativeSandbox::Status> NativeSandbox::poll_status() { return impl_->poll_status(); }
 Result<void> NativeSandbox::signal_agent(int number) { return impl_->signal_agent(number); }

@@ -1,7 +1,7 @@
 // NativeSandbox: a plan turned into namespaces, mounts, filters and an init. Made by the supervisor in its single
 // thread; owns the sandbox's init, cgroups, mounts and staging. Its destructor kills everything inside and removes
-// what it made. `start` order: launch() builds everything up to the agent's exec and hands out descriptors; the agent
-// runs only after release().
+// what it made. In order: begin() clones init, which builds the walls while the caller goes on; await_ready() waits until
+// they stand and hands out descriptors; the agent runs only after release().
 #pragma once
 
 #include <memory>
@@ -40,14 +40,18 @@ class NativeSandbox {
     std::vector<pid_t> worker_pids;
     Weakening weakening;  // the probe only
   };
-  static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);
+  static Result<NativeSandbox> begin(const SandboxPlan& plan, const Options& options);
+  Result<void> await_ready();
+  static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);  // both
   NativeSandbox(NativeSandbox&&) noexcept;
   NativeSandbox& operator=(NativeSandbox&&) noexcept;
   ~NativeSandbox();
 
   Handles& handles();
-  // Lets the agent's exec happen. An exec that fails comes back here: 126 or 127 with its reason.
-  Result<void> release();
+  // Lets the agent's exec happen. An exec that fails comes back from await_exec(): 126 or 127 with its reason.
+  Result<void> start_exec();
+  Result<void> await_exec();
+  Result<void> release();  // both
 
   int status_fd() const;  // readable when poll_status() has news (init reports the agent's end; init's own end)
   struct Status {

@@ -108,22 +108,26 @@ Result<void> Run::open_log() {
   return {};
 }
 
-// The processes that answer the agent's connects and put masks back, where the plan needs them.
-Result<void> Run::start_observers() {
-  sandbox::Handles& handles = sandbox_->handles();
-  if (handles.notify) {
-    STOCKADE_ASSIGN(auto observer, sandbox::Observer::start(settings_.plan, handles));
-    observers_.push_back({"observer", std::move(observer)});
-  }
-  if (!settings_.weakening.seccomp && sandbox::needs_mask_keeper(settings_.plan)) {
-    STOCKADE_ASSIGN(auto keeper, sandbox::start_mask_keeper(settings_.plan, handles));
-    observers_.push_back({"mask keeper", std::move(keeper)});
-  }
-  for (size_t i = 0; i < observers_.size(); ++i) {
-    loop_->spawn(watch_process(observers_[i].process.pidfd(), observers_[i].name));
-    loop_->spawn(hear_observer(i));
-  }
+// Puts masks back, where the plan has any in a writable tree: before the agent runs.
+Result<void> Run::start_mask_keeper() {
+  if (settings_.weakening.seccomp || !sandbox::needs_mask_keeper(settings_.plan)) return {};
+  STOCKADE_ASSIGN(auto keeper, sandbox::start_mask_keeper(settings_.plan, sandbox_->handles()));
+  add_observer("mask keeper", std::move(keeper));
   return {};
+}
+
+// Answers the agent's connects, which wait for it.
+Result<void> Run::start_observer() {
+  if (!sandbox_->handles().notify) return {};
+  STOCKADE_ASSIGN(auto observer, sandbox::Observer::start(settings_.plan, sandbox_->handles()));
+  add_observer("observer", std::move(observer));
+  return {};
+}
+
+void Run::add_observer(std::string name, sandbox::Observer process) {
+  observers_.push_back({std::move(name), std::move(process)});
+  loop_->spawn(watch_process(observers_.back().process.pidfd(), observers_.back().name));
+  loop_->spawn(hear_observer(observers_.size() - 1));
 }
 
 loop::Task<void> Run::hear_observer(size_t index) {
@@ -152,43 +156,35 @@ loop::Task<void> Run::hear_observer(size_t index) {
 Result<void> Run::start_workers() {
   if (!settings_.plan.network) return {};
   STOCKADE_ASSIGN(egress_, egress::EgressLink::start(settings_.policy));
+  STOCKADE_TRY(egress_->attach(*loop_, *this));
+  loop_->spawn(watch_process(egress_->inspector_pidfd(), "inspector"));
+  loop_->spawn(watch_process(egress_->dialer_pidfd(), "dialer"));
   return {};
 }
 
-Result<void> Run::launch_sandbox() {
+Result<void> Run::begin_sandbox() {
   sandbox::NativeSandbox::Options options;
   options.run_id = directory_->id();
   options.weakening = settings_.weakening;
   for (size_t i = 0; i < 3; ++i) options.stdio[i] = settings_.stdio[i];
   for (size_t i = 0; i < 3; ++i) options.pty[i] = settings_.pty[i];
-  STOCKADE_ASSIGN(auto sandbox, sandbox::NativeSandbox::launch(settings_.plan, options));
+  STOCKADE_ASSIGN(auto sandbox, sandbox::NativeSandbox::begin(settings_.plan, options));
   sandbox_.emplace(std::move(sandbox));
   return {};
 }
 
+// All that must stand before the agent's first instruction.
 Result<void> Run::connect_parts() {
-  STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   sandbox::Handles& handles = sandbox_->handles();
   programs_.emplace(handles.socket_diag.get(), handles.agent, path_of_agent());
   if (egress_) {
-    STOCKADE_TRY(egress_->attach(*loop_, *this));
     if (!handles.listeners) return fail(ErrorKind::internal, "the sandbox made no listeners");
     egress_->pass_listeners(std::move(*handles.listeners));
-    loop_->spawn(watch_process(egress_->inspector_pidfd(), "inspector"));
-    loop_->spawn(watch_process(egress_->dialer_pidfd(), "dialer"));
   }
-  STOCKADE_TRY(start_observers());
-  STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
-  STOCKADE_ASSIGN(auto signals, catch_signals());
-  STOCKADE_ASSIGN(signals_, loop::AsyncFd::adopt(*loop_, std::move(signals)));
-  loop_->spawn(forward_signals());
-  loop_->spawn(watch_sandbox());
-  loop_->spawn(keep_log());
-  if (has_polled_limit()) loop_->spawn(poll_limits());
+  STOCKADE_TRY(start_mask_keeper());
   if (settings_.relay) {
     STOCKADE_TRY(settings_.relay->hand_over(handles.pty_master.get()));
     handles.pty_master.reset();
-    loop_->spawn(watch_relay());
   }
   return {};
 }
@@ -210,16 +206,30 @@ Result<void> Run::start() {
   // A worker's death must not be a signal's to us; nothing of ours may be looked into by the agent's user.
   ::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_DUMPABLE, 0);
+  STOCKADE_ASSIGN(auto signals, catch_signals());
   STOCKADE_TRY(open_directory());
+  // Init builds the walls on another core, while everything around them is made here.
+  STOCKADE_TRY(begin_sandbox());
+  STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
   STOCKADE_TRY(start_workers());
-  STOCKADE_TRY(launch_sandbox());
-  STOCKADE_TRY(connect_parts());
   snapshot_trees();
-  STOCKADE_TRY(sandbox_->release());
+  STOCKADE_TRY(sandbox_->await_ready());
+  STOCKADE_TRY(connect_parts());
+  STOCKADE_TRY(sandbox_->start_exec());
   limits_.start(clock_.now());
+  // What the agent can do without, or waits for, is made while the kernel loads its program.
+  STOCKADE_TRY(start_observer());
+  STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
+  STOCKADE_ASSIGN(signals_, loop::AsyncFd::adopt(*loop_, std::move(signals)));
+  loop_->spawn(forward_signals());
+  loop_->spawn(watch_sandbox());
+  loop_->spawn(keep_log());
+  if (has_polled_limit()) loop_->spawn(poll_limits());
+  if (settings_.relay) loop_->spawn(watch_relay());
   if (limits_.deadline()) loop_->spawn(keep_time(*limits_.deadline()));
-  return log_->prepare_signing();
+  STOCKADE_TRY(log_->prepare_signing());
+  return sandbox_->await_exec();
 }
 
 void Run::snapshot_trees() {
@@ -468,7 +478,13 @@ void Run::drain_workers() {
   const TimePoint deadline = clock_.now() + kDrainPatience;
   while (!drained_ && clock_.now() < deadline && ended_by_->cause != EndCause::error)
     if (!loop_->run_once(std::chrono::milliseconds(100))) break;
+}
+
+// They die while the end is written down.
+void Run::dismiss_workers() {
   stopping_ = true;
+  for (const NamedObserver& observer : observers_) observer.process.dismiss();
+  if (egress_) egress_->dismiss();
 }
 
 void Run::publish_staging() {
@@ -521,6 +537,7 @@ void Run::take_down() {
 
 RunOutcome Run::finish() {
   drain_workers();
+  dismiss_workers();
   control_.reset();
   RunOutcome outcome;
   publish_staging();

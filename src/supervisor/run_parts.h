@@ -2,6 +2,7 @@
 // loop_. Once end() was called nothing is decided any more: the sandbox is dead, and finish() writes the rest.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 
@@ -44,9 +45,11 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> open_directory();
   Result<void> open_log();
   Result<void> start_workers();
-  Result<void> launch_sandbox();
+  Result<void> begin_sandbox();
   Result<void> connect_parts();
-  Result<void> start_observers();
+  Result<void> start_mask_keeper();
+  Result<void> start_observer();
+  void add_observer(std::string name, sandbox::Observer process);
   loop::Task<void> hear_observer(size_t index);
   void snapshot_trees();
   std::string path_of_agent() const;
@@ -70,6 +73,7 @@ class Run final : public ControlHandler, public egress::Authority {
   RunOutcome finish();
   void abandon(const Error& error);
   void drain_workers();
+  void dismiss_workers();
   void take_down();
   void publish_staging();
   void report_persistence();
@@ -88,7 +92,7 @@ class Run final : public ControlHandler, public egress::Authority {
     std::string name;
     sandbox::Observer process;
   };
-  std::vector<NamedObserver> observers_;
+  std::deque<NamedObserver> observers_;  // tasks hold references
   std::optional<ProgramLookup> programs_;
   std::unique_ptr<ControlServer> control_;
   loop::AsyncFd signals_;
