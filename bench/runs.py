@@ -1,4 +1,5 @@
 """Runs of the built program, for the benchmarks: started in a folder of their own, found, measured, ended."""
+import contextlib
 import json
 import os
 import pathlib
@@ -55,7 +56,8 @@ class Running:
         children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         found = {"supervisor": pid}
         for child in map(int, children):
-            found[pathlib.Path(f"/proc/{child}/comm").read_text().strip()] = child
+            with contextlib.suppress(FileNotFoundError):  # some live for a moment only
+                found[pathlib.Path(f"/proc/{child}/comm").read_text().strip()] = child
         self.init = found.pop("stockade-init", None)
         return found
 

@@ -42,8 +42,7 @@ class AuditLog {
 
   Result<void> flush_folds();
   Result<void> checkpoint();
-  // Loads what a signature needs, and checks the key: 0.3 ms of the first one, for a moment when nobody waits (the agent
-  // is starting). Optional.
+  // Checks that the key can sign, for a moment when nobody waits (the agent is starting): not only at the end. Optional.
   Result<void> prepare_signing();
 
   // Writes the counts and the signed end, and hands the head on to the next run. `ended_by` is monitor's word.

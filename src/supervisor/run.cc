@@ -213,6 +213,8 @@ Result<void> Run::start() {
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
   STOCKADE_TRY(start_workers());
+  // Before the agent: whoever sees it can kill it.
+  STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   snapshot_trees();
   STOCKADE_TRY(sandbox_->await_ready());
   STOCKADE_TRY(connect_parts());
@@ -220,7 +222,6 @@ Result<void> Run::start() {
   limits_.start(clock_.now());
   // What the agent can do without, or waits for, is made while the kernel loads its program.
   STOCKADE_TRY(start_observer());
-  STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   STOCKADE_ASSIGN(signals_, loop::AsyncFd::adopt(*loop_, std::move(signals)));
   loop_->spawn(forward_signals());
   loop_->spawn(watch_sandbox());
