@@ -154,16 +154,23 @@ def wait_until_taken(client, connections, patience=20.0):
         time.sleep(0.2)
 
 
+def measure_idle(tools, connections=9000):
+    """With servers of its own: what many short connections leave behind, and 9,000 long ones, would slow the other."""
+    with tempfile.TemporaryDirectory(prefix="stockade-bench-", dir="/srv") as name, World(tools) as world:
+        folder = pathlib.Path(name)
+        with haproxy(world, folder) as theirs, stockade(world, folder) as ours:
+            return {name: idle_memory(world, side, connections) for name, side in (("stockade", ours), ("haproxy", theirs))}
+
+
 def measure(program, tools, seconds=2.0, rounds=5):
+    result = {"idle": measure_idle(tools)}
     with tempfile.TemporaryDirectory(prefix="stockade-bench-", dir="/srv") as name, World(tools) as world:
         folder = pathlib.Path(name)
         with haproxy(world, folder) as theirs, stockade(world, folder) as ours:
             plain = whole_run(world, program, folder, "plain")
             picky = whole_run(world, program, folder, "programs", ", programs: [/bench/bench_traffic]")
             sides = {"stockade": plain, "haproxy": theirs}
-            result = {"pss_kib": proportional_set_size(ours["workers"])}
-            # First: HAProxy refuses some of 9,000 after many short connections.
-            result["idle"] = {name: idle_memory(world, side, 9000) for name, side in (("stockade", ours), ("haproxy", theirs))}
+            result["pss_kib"] = proportional_set_size(ours["workers"])
             for connections in (1, 64):
                 result[f"stream_{connections}"] = interleaved(world, sides, ["stream", connections, seconds], "bytes_per_second", rounds)
             result["rate"] = interleaved(world, {**sides, "programs": picky}, ["rate", 32, seconds], "connections_per_second", rounds)

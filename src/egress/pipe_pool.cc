@@ -13,6 +13,7 @@ std::unique_ptr<PipePool::Pipe> PipePool::take() {
   if (made_ >= kPipes) return nullptr;
   auto ends = make_pipe(O_NONBLOCK);
   if (!ends) return nullptr;
+  (void)::fcntl(ends->write.get(), F_SETPIPE_SZ, kPipeBytes);  // over the user's share: it stays as it is
   ++made_;
   auto pipe = std::make_unique<Pipe>();
   pipe->ends = std::move(*ends);

@@ -14,7 +14,7 @@ namespace stockade::egress {
 class PipePool {
  public:
   static constexpr size_t kPipes = 256;
-  static constexpr int kPipeBytes = 64 * 1024;
+  static constexpr int kPipeBytes = 256 * 1024;
   static constexpr size_t kKeptIdle = 8;
 
   struct Pipe {
