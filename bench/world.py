@@ -6,6 +6,7 @@
 
 HAProxy runs in `host` and listens in `client`, as Stockade's inspector does: both sides of both are the same namespaces.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -86,7 +87,8 @@ def proportional_set_size(pids):
     """KiB, summed over processes."""
     total = 0
     for pid in pids:
-        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
+        with contextlib.suppress(FileNotFoundError):  # ended meanwhile
+            for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
     return total

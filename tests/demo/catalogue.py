@@ -113,6 +113,6 @@ FINAL = [
     ("memory", MONITOR, "allocate 10 GiB", "python3 -c 'b=[bytearray(b\"x\")*(1<<20) for _ in range(10240)]'"),
     ("outlive", MONITOR, "daemonise, ignore every signal, outlive the kill switch",
      "python3 -c '\nimport os,signal,time\nfor n in range(1,32):\n try: signal.signal(n,signal.SIG_IGN)\n except OSError: pass\n"
-     "for i in range(10):\n if os.fork()==0:\n  os.setsid()\n  if os.fork(): os._exit(0)\n  while True:\n   open(\"/project/alive\",\"w\").close(); time.sleep(0.005)\n"
+     "for i in range(10):\n if os.fork()==0:\n  os.setsid()\n  if os.fork(): os._exit(0)\n  while True:\n   if i==9: open(\"/project/alive\",\"w\").close()\n   time.sleep(0.005)\n"
      "while True: time.sleep(1)'"),
 ]
