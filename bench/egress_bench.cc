@@ -1,6 +1,6 @@
-// Wall 3 alone, for measuring: the real inspector and dialer with the real log, for whatever runs in an existing network
-// namespace (which gets the sandbox's routes and rules). Says "ready" and the workers' pids on stdout, and serves until
-// it is killed. What `stockade run` adds around it (sandbox, control socket) is not here.
+// Wall 3 alone, for measuring: the real inspector and dialer with the real log, for whatever runs in an existing
+// network namespace (which gets the sandbox's routes and rules). Says "ready" and the workers' pids on stdout, and
+// serves until it is killed. What `stockade run` adds around it (sandbox, control socket) is not here.
 //
 //   egress_bench CLIENT_NETNS HOST PORT RESOLVER STATE_DIRECTORY
 #include <fcntl.h>
@@ -93,7 +93,8 @@ int main(int argc, char** argv) {
   const SystemClock clock;
   auto link = need(egress::EgressLink::start(policy), "workers");
   auto loop = need(loop::Loop::create(clock), "loop");
-  auto log = need(event::AuditLog::start({.user_directory = state, .run_directory = run, .run = "bench", .clock = &clock}), "log");
+  auto log = need(
+      event::AuditLog::start({.user_directory = state, .run_directory = run, .run = "bench", .clock = &clock}), "log");
   LoggingAuthority authority(std::move(log), *loop);
   need(link->attach(*loop, authority), "attach");
   link->pass_listeners(listeners_in(argv[1]));

@@ -66,8 +66,9 @@ std::vector<Command> parse(int argc, char** argv) {
 [[noreturn]] void start(const Command& command) {
   if (command.mounts >= 0 && ::setns(command.mounts, CLONE_NEWNS) != 0) ::_exit(120);
   if (command.directory != nullptr && ::chdir(command.directory) != 0) ::_exit(121);
-  if (command.user != 0 && (::setgroups(0, nullptr) != 0 || ::setresgid(command.user, command.user, command.user) != 0 ||
-                            ::setresuid(command.user, command.user, command.user) != 0))
+  if (command.user != 0 &&
+      (::setgroups(0, nullptr) != 0 || ::setresgid(command.user, command.user, command.user) != 0 ||
+       ::setresuid(command.user, command.user, command.user) != 0))
     ::_exit(122);
   const int quiet = ::open("/dev/null", O_RDWR);
   ::dup2(quiet, 0);

@@ -2,6 +2,8 @@
 // run, interleaved with another command (bwrap with the same binds). Prints medians and the ratio.
 //
 //   launch_bench [--runs N] [--network] [--dir DIR] [--once] [--against COMMAND…]
+#include <poll.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,9 +14,6 @@
 #include <cstring>
 #include <string>
 #include <vector>
-
-#include <poll.h>
-#include <spawn.h>
 
 #include "sandbox/cgroup.h"
 #include "sandbox/sandbox.h"
@@ -39,17 +38,24 @@ SandboxPlan make_plan(const std::string& directory, bool network, std::vector<st
   };
   bind("/usr");
   for (const char* name : {"bin", "lib", "lib64", "sbin"})
-    plan.mounts.push_back({.kind = MountKind::symlink, .target = std::string("/") + name, .content = std::string("usr/") + name});
-  for (const char* path : {"/etc/alternatives", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/localtime", "/etc/os-release",
-                           "/etc/services", "/etc/protocols", "/etc/mime.types", "/etc/ssl"})
+    plan.mounts.push_back(
+        {.kind = MountKind::symlink, .target = std::string("/") + name, .content = std::string("usr/") + name});
+  for (const char* path : {"/etc/alternatives", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/localtime",
+                           "/etc/os-release", "/etc/services", "/etc/protocols", "/etc/mime.types", "/etc/ssl"})
     bind(path);
   plan.mounts.back().optional = true;
-  plan.mounts.push_back({.kind = MountKind::content, .target = "/etc/passwd", .content = "agent:x:1000:1000::/home/agent:/bin/sh\n", .mode = 0444});
-  plan.mounts.push_back({.kind = MountKind::content, .target = "/etc/hosts", .content = "127.0.0.1 localhost\n", .mode = 0444});
-  for (const char* path : {"/tmp", "/var/tmp"}) plan.mounts.push_back({.kind = MountKind::scratch, .target = path, .mode = 01777});
+  plan.mounts.push_back({.kind = MountKind::content,
+                         .target = "/etc/passwd",
+                         .content = "agent:x:1000:1000::/home/agent:/bin/sh\n",
+                         .mode = 0444});
+  plan.mounts.push_back(
+      {.kind = MountKind::content, .target = "/etc/hosts", .content = "127.0.0.1 localhost\n", .mode = 0444});
+  for (const char* path : {"/tmp", "/var/tmp"})
+    plan.mounts.push_back({.kind = MountKind::scratch, .target = path, .mode = 01777});
   plan.mounts.push_back({.kind = MountKind::scratch, .target = "/home/agent", .mode = 0700});
   if (!directory.empty())
-    plan.mounts.push_back({.kind = MountKind::bind, .source = directory, .target = directory, .writable = true, .persons_tree = true});
+    plan.mounts.push_back(
+        {.kind = MountKind::bind, .source = directory, .target = directory, .writable = true, .persons_tree = true});
   plan.limits.memory = Limit{512U << 20, probe_limit_support().memory.strength, ""};
   plan.limits.pids = Limit{256, Strength::hard, ""};
   return plan;
@@ -73,13 +79,15 @@ double run_stockade(const SandboxPlan& plan, bool chatty) {
       pollfd fd{sandbox->status_fd(), POLLIN, 0};
       ::poll(&fd, 1, -1);
       auto status = sandbox->poll_status();
-      if (status && chatty) std::fprintf(stderr, "event %d: signalled %d code %d\n", static_cast<int>(status->kind), status->agent.signalled, status->agent.code);
+      if (status && chatty)
+        std::fprintf(stderr, "event %d: signalled %d code %d\n", static_cast<int>(status->kind),
+                     status->agent.signalled, status->agent.code);
       if (status && (status->kind == EventKind::exited || status->kind == EventKind::init_died)) break;
     }
     const auto exited = std::chrono::steady_clock::now();
     if (chatty)
-      std::fprintf(stderr, "launch %.2f release %.2f exit %.2f\n", Milliseconds(ready - begin).count(), Milliseconds(released - ready).count(),
-                   Milliseconds(exited - released).count());
+      std::fprintf(stderr, "launch %.2f release %.2f exit %.2f\n", Milliseconds(ready - begin).count(),
+                   Milliseconds(released - ready).count(), Milliseconds(exited - released).count());
   }
   return Milliseconds(std::chrono::steady_clock::now() - begin).count();
 }
@@ -111,10 +119,14 @@ int main(int argc, char** argv) {
   std::vector<std::string> against, command = {"/bin/true"};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    if (word == "--runs") runs = std::atoi(argv[++i]);
-    else if (word == "--network") network = true;
-    else if (word == "--once") once = true;
-    else if (word == "--dir") directory = argv[++i];
+    if (word == "--runs")
+      runs = std::atoi(argv[++i]);
+    else if (word == "--network")
+      network = true;
+    else if (word == "--once")
+      once = true;
+    else if (word == "--dir")
+      directory = argv[++i];
     else if (word == "--against") {
       against.assign(argv + i + 1, argv + argc);
       break;
@@ -133,9 +145,11 @@ int main(int argc, char** argv) {
     ours.push_back(run_stockade(plan, false));
     if (!against.empty()) theirs.push_back(run_other(against));
   }
-  std::printf("stockade median %.2f p10 %.2f p90 %.2f ms\n", quantile(ours, .5), quantile(ours, .1), quantile(ours, .9));
+  std::printf("stockade median %.2f p10 %.2f p90 %.2f ms\n", quantile(ours, .5), quantile(ours, .1),
+              quantile(ours, .9));
   if (!theirs.empty()) {
-    std::printf("other    median %.2f p10 %.2f p90 %.2f ms\n", quantile(theirs, .5), quantile(theirs, .1), quantile(theirs, .9));
+    std::printf("other    median %.2f p10 %.2f p90 %.2f ms\n", quantile(theirs, .5), quantile(theirs, .1),
+                quantile(theirs, .9));
     std::printf("ratio %.2f\n", quantile(ours, .5) / quantile(theirs, .5));
   }
   return 0;

@@ -1,5 +1,5 @@
-// A 1 ms timer that says how late it was woken: how the rest of the machine feels while a sandbox misbehaves. Runs until
-// stdin ends or SECONDS have passed, then prints one JSON object in milliseconds.
+// A 1 ms timer that says how late it was woken: how the rest of the machine feels while a sandbox misbehaves. Runs
+// until stdin ends or SECONDS have passed, then prints one JSON object in milliseconds.
 //
 //   tick SECONDS
 #include <poll.h>
@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   if (late.empty()) return 1;
   std::sort(late.begin(), late.end());
   const auto at = [&](double q) { return late[static_cast<size_t>(static_cast<double>(late.size() - 1) * q)]; };
-  std::printf("{\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f, \"ticks\": %zu}\n", at(0.5), at(0.99), late.back(), late.size());
+  std::printf("{\"p50\": %.3f, \"p99\": %.3f, \"max\": %.3f, \"ticks\": %zu}\n", at(0.5), at(0.99), late.back(),
+              late.size());
   return 0;
 }

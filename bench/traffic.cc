@@ -188,7 +188,8 @@ int rate(const sockaddr_in& to, int at_once, double seconds) {
     }
   }
   const std::chrono::duration<double> took = now - begin;
-  std::printf("{\"connections_per_second\": %.0f, \"connections\": %ld}\n", static_cast<double>(done) / took.count(), done);
+  std::printf("{\"connections_per_second\": %.0f, \"connections\": %ld}\n", static_cast<double>(done) / took.count(),
+              done);
   return 0;
 }
 

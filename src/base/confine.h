@@ -31,8 +31,8 @@ struct Confinement {
   uint64_t file_size = 0;               // largest file that it may write
   uint64_t keep_capabilities = 0;       // bit mask; 0: none
   bool landlock = true;                 // no file can be opened, made or removed any more
-  bool threads = false;                 // may start threads (RLIMIT_NPROC counts them); the filter still refuses processes
-  bool scope_signals = true;            // and no process outside signalled, no abstract socket outside reached (ABI 6)
+  bool threads = false;       // may start threads (RLIMIT_NPROC counts them); the filter still refuses processes
+  bool scope_signals = true;  // and no process outside signalled, no abstract socket outside reached (ABI 6)
   // TCP ports that connect may reach (ABI 4), and none may be bound; absent: all that the filter lets through.
   std::optional<std::vector<uint16_t>> connect_ports;
 };

@@ -1,6 +1,6 @@
-// Landlock's kernel interface up to ABI 7, as far as we use it: Debian 12's header stops at ABI 2. Raw system calls that
-// allocate nothing, for use between fork and exec. What each ABI added: 2 REFER, 3 TRUNCATE, 4 TCP bind and connect,
-// 5 ioctl on devices, 6 scopes (abstract unix sockets, signals), 7 log flags. Facts: Linux
+// Landlock's kernel interface up to ABI 7, as far as we use it: Debian 12's header stops at ABI 2. Raw system calls
+// that allocate nothing, for use between fork and exec. What each ABI added: 2 REFER, 3 TRUNCATE, 4 TCP bind and
+// connect, 5 ioctl on devices, 6 scopes (abstract unix sockets, signals), 7 log flags. Facts: Linux
 // Documentation/userspace-api/landlock.rst, include/uapi/linux/landlock.h (6.15).
 #pragma once
 
@@ -69,7 +69,7 @@ inline int kernel_abi() {
 
 // A ruleset's descriptor, or -1 with errno. An old kernel gets the attribute only as long as it knows it.
 inline int create_ruleset(const RulesetAttribute& attribute, int abi) {
-  const size_t size = abi >= 6 ? sizeof(attribute)
+  const size_t size = abi >= 6   ? sizeof(attribute)
                       : abi >= 4 ? offsetof(RulesetAttribute, scoped)
                                  : offsetof(RulesetAttribute, handled_net);
   return static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attribute, size, 0u));

@@ -1,7 +1,8 @@
 // Text of unknown origin, made safe for a person's terminal: used by whatever Stockade prints itself (errors, tables,
-// logs, diffs, prompts). Printable text passes; everything else becomes a visible escape: \n, \t, \r, \e, \xNN for other
-// control and invalid bytes, \u{N} for invisible, reordering, private and unassigned-by-design code points. A backslash
-// becomes two, so different texts never look alike. It does not judge look-alike letters of different scripts.
+// logs, diffs, prompts). Printable text passes; everything else becomes a visible escape: \n, \t, \r, \e, \xNN for
+// other control and invalid bytes, \u{N} for invisible, reordering, private and unassigned-by-design code points. A
+// backslash becomes two, so different texts never look alike. It does not judge look-alike letters of different
+// scripts.
 #pragma once
 
 #include <cstddef>

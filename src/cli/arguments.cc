@@ -12,9 +12,9 @@ namespace stockade::cli {
 namespace {
 
 // Verbs of the design that arrive with a later issue: refused with that reason, never half-done.
-constexpr std::array kLaterVerbs = {"attach", "top",  "approve", "deny",    "approvals", "diff",  "apply", "discard",
-                                    "mcp",    "scan", "console", "exec",    "shell",     "image", "oci",   "model",
-                                    "secrets", "completion"};
+constexpr std::array kLaterVerbs = {"attach", "top",     "approve", "deny",  "approvals", "diff",
+                                    "apply",  "discard", "mcp",     "scan",  "console",   "exec",
+                                    "shell",  "image",   "oci",     "model", "secrets",   "completion"};
 constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
 
 // One verb: registers its options on `app`, and on the command line being that verb stores them into `chosen`.
@@ -32,8 +32,8 @@ CLI::App* add_verb(CLI::App& app, std::optional<Verb>& chosen, const char* name,
 }
 
 void add_run(CLI::App& app, std::optional<Verb>& chosen) {
-  CLI::App* verb = add_verb<RunOptions>(
-      app, chosen, "run", "run a command behind the five walls", [](CLI::App& cli, RunOptions& o) {
+  CLI::App* verb =
+      add_verb<RunOptions>(app, chosen, "run", "run a command behind the five walls", [](CLI::App& cli, RunOptions& o) {
         cli.add_option("--policy", o.policy, "policy file; absent: the command's preset, then the default");
         cli.add_option("--preset", o.preset, "preset instead of the one found by the command's name");
         cli.add_option("--runtime", o.runtime, "native");
@@ -61,11 +61,11 @@ void add_reading_verbs(CLI::App& app, std::optional<Verb>& chosen) {
     cli.add_flag("-f,--follow", o.follow, "go on until the run ends");
     cli.add_flag("--json", o.json);
   });
-  CLI::App* audit = add_verb<AuditOptions>(app, chosen, "audit", "a run's decisions, summed up",
-                                           [](CLI::App& cli, AuditOptions& o) {
-                                             cli.add_option("ID", o.run);
-                                             cli.add_flag("--json", o.json);
-                                           });
+  CLI::App* audit =
+      add_verb<AuditOptions>(app, chosen, "audit", "a run's decisions, summed up", [](CLI::App& cli, AuditOptions& o) {
+        cli.add_option("ID", o.run);
+        cli.add_flag("--json", o.json);
+      });
   add_verb<AuditVerifyOptions>(*audit, chosen, "verify", "check the log's chain and signatures",
                                [](CLI::App& cli, AuditVerifyOptions& o) {
                                  cli.add_option("ID", o.run)->required();
@@ -122,8 +122,9 @@ void add_policy_verbs(CLI::App& app, std::optional<Verb>& chosen) {
                                 cli.add_option("B", o.after)->required();
                                 cli.add_flag("--json", o.json);
                               });
-  add_verb<PolicyTrustOptions>(*policy, chosen, "trust", "let a workspace's .stockade.yaml stand in for --policy",
-                               [](CLI::App& cli, PolicyTrustOptions& o) { cli.add_option("FILE", o.file)->required(); });
+  add_verb<PolicyTrustOptions>(
+      *policy, chosen, "trust", "let a workspace's .stockade.yaml stand in for --policy",
+      [](CLI::App& cli, PolicyTrustOptions& o) { cli.add_option("FILE", o.file)->required(); });
 }
 
 void add_machine_verbs(CLI::App& app, std::optional<Verb>& chosen) {

@@ -31,7 +31,8 @@ void print_findings(const std::vector<DoctorFinding>& findings) {
   print_table(rows);
   for (const DoctorFinding& each : findings) {
     if (each.verdict == DoctorVerdict::ok) continue;
-    fmt::print("\n{}: {}\n  costs:  {}\n  remedy: {}\n", each.feature, supervisor::to_string(each.verdict), each.cost, each.remedy);
+    fmt::print("\n{}: {}\n  costs:  {}\n  remedy: {}\n", each.feature, supervisor::to_string(each.verdict), each.cost,
+               each.remedy);
   }
 }
 
@@ -39,9 +40,12 @@ void print_findings(const std::vector<DoctorFinding>& findings) {
 
 int doctor(const DoctorOptions& options) {
   const auto findings = supervisor::examine_machine();
-  if (options.json) print_json(findings);
-  else print_findings(findings);
-  return std::any_of(findings.begin(), findings.end(), [](const DoctorFinding& each) { return each.verdict == DoctorVerdict::missing; });
+  if (options.json)
+    print_json(findings);
+  else
+    print_findings(findings);
+  return std::any_of(findings.begin(), findings.end(),
+                     [](const DoctorFinding& each) { return each.verdict == DoctorVerdict::missing; });
 }
 
 }  // namespace stockade::cli

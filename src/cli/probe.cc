@@ -19,7 +19,9 @@ void print_json(const supervisor::ProbeReport& report) {
   for (const auto& row : report.rows)
     json["rows"].push_back({{"attack", row.name},
                             {"wall", supervisor::to_string(row.wall)},
-                            {"verdict", !row.applicable ? "not-applicable" : row.held ? "held" : "broken"},
+                            {"verdict", !row.applicable ? "not-applicable"
+                                        : row.held      ? "held"
+                                                        : "broken"},
                             {"evidence", row.evidence},
                             {"what", row.what}});
   fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
@@ -28,8 +30,8 @@ void print_json(const supervisor::ProbeReport& report) {
 void print_rows(const supervisor::ProbeReport& report) {
   std::vector<std::vector<std::string>> rows = {{"ATTACK", "WALL", "VERDICT", "WHAT", "EVIDENCE"}};
   for (const auto& row : report.rows)
-    rows.push_back({std::string(row.name), std::string(supervisor::to_string(row.wall)), verdict_of(row), std::string(row.what),
-                    row.evidence});
+    rows.push_back({std::string(row.name), std::string(supervisor::to_string(row.wall)), verdict_of(row),
+                    std::string(row.what), row.evidence});
   print_table(rows);
 }
 
@@ -41,8 +43,10 @@ int probe(const ProbeOptions& options) {
     print_error(report.error());
     return exit_status(report.error());
   }
-  if (options.json) print_json(*report);
-  else print_rows(*report);
+  if (options.json)
+    print_json(*report);
+  else
+    print_rows(*report);
   const size_t broken = report->broken();
   say(fmt::format("{} attacks on {}: {}", report->rows.size(), report->policy,
                   broken == 0 ? std::string("all held") : fmt::format("{} did not hold", broken)));

@@ -1,4 +1,6 @@
 // run: the agent behind the five walls. stdout belongs to the agent; what Stockade says goes to stderr.
+#include "supervisor/run.h"
+
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -6,7 +8,6 @@
 #include "cli/arguments.h"
 #include "cli/output.h"
 #include "supervisor/prepare.h"
-#include "supervisor/run.h"
 #include "terminal/relay.h"
 
 namespace stockade::cli {

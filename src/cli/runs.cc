@@ -39,8 +39,7 @@ Result<KnownRun> running_run(const std::string& name) {
   const auto places = supervisor::find_places();
   supervisor::settle_dead_runs(places);
   auto run = supervisor::find_run(places, name);
-  if (run && !run->running)
-    return fail(ErrorKind::unavailable, "run {} has ended already", run->record.id);
+  if (run && !run->running) return fail(ErrorKind::unavailable, "run {} has ended already", run->record.id);
   return run;
 }
 
@@ -114,12 +113,9 @@ int show(const ShowOptions& options) {
     return 0;
   }
   const auto& record = run->record;
-  std::vector<std::vector<std::string>> rows{{"id", record.id},
-                                             {"name", record.name},
-                                             {"state", state_of(*run)},
-                                             {"command", join(record.command)},
-                                             {"workdir", record.workdir},
-                                             {"policy", join(record.policy_sources)},
+  std::vector<std::vector<std::string>> rows{{"id", record.id},           {"name", record.name},
+                                             {"state", state_of(*run)},   {"command", join(record.command)},
+                                             {"workdir", record.workdir}, {"policy", join(record.policy_sources)},
                                              {"started", record.started}};
   if (!record.ended.empty()) rows.push_back({"ended", record.ended});
   if (record.exit_code) rows.push_back({"exit status", std::to_string(*record.exit_code)});

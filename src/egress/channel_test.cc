@@ -1,5 +1,7 @@
-// A channel under pressure from outside: descriptors under way are counted for the whole user, so what somebody else has
-// sent and nobody received can keep us from sending ours (ETOOMANYREFS, unix(7)).
+// A channel under pressure from outside: descriptors under way are counted for the whole user, so what somebody else
+// has sent and nobody received can keep us from sending ours (ETOOMANYREFS, unix(7)).
+#include "egress/channel.h"
+
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -7,7 +9,6 @@
 
 #include "base/message_socket.h"
 #include "base/pid.h"
-#include "egress/channel.h"
 
 namespace stockade::egress {
 namespace {
@@ -28,7 +29,9 @@ loop::Task<void> release_and_receive(loop::Loop& loop, Fd& crowd, int receiver, 
   crowd.reset();
   for (int i = 0; i < 500 && outcome != 0; ++i) {
     co_await loop.sleep(std::chrono::milliseconds(10));
-    if (receive_message(receiver, message).value_or(ReceiveState::closed) == ReceiveState::message && message.fds.size() == 1) outcome = 0;
+    if (receive_message(receiver, message).value_or(ReceiveState::closed) == ReceiveState::message &&
+        message.fds.size() == 1)
+      outcome = 0;
   }
   loop.stop();
 }

@@ -127,7 +127,8 @@ loop::Task<void> refuse_datagrams(Inspector& inspector, loop::AsyncFd udp, Fd ic
       Endpoint sender = refused.from;
       sender.port = 0;  // a raw socket's address has none
       const socklen_t size = sender.to_sockaddr(to);
-      (void)::sendto(icmp.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&to), size);
+      (void)::sendto(icmp.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                     reinterpret_cast<sockaddr*>(&to), size);
     }
   }
 }

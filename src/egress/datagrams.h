@@ -1,5 +1,5 @@
-// UDP that is not DNS: refused. Each datagram is an event, and its sender gets an ICMP port-unreachable, so that programs
-// fall back (QUIC to TCP) at once instead of waiting.
+// UDP that is not DNS: refused. Each datagram is an event, and its sender gets an ICMP port-unreachable, so that
+// programs fall back (QUIC to TCP) at once instead of waiting.
 #pragma once
 
 #include <string>

@@ -11,9 +11,9 @@
 
 namespace stockade::egress {
 
-// Why `rule` may not connect to `address`; none if it may. A special-purpose address passes only if the rule names it by
-// `addresses` (or is an address rule) with a prefix that lies within the special range: 0.0.0.0/0 names none of them.
-// An address or gateway of the host itself, and a cloud's metadata address, must be named alone (/32, /128).
+// Why `rule` may not connect to `address`; none if it may. A special-purpose address passes only if the rule names it
+// by `addresses` (or is an address rule) with a prefix that lies within the special range: 0.0.0.0/0 names none of
+// them. An address or gateway of the host itself, and a cloud's metadata address, must be named alone (/32, /128).
 std::optional<std::string> forbidden_destination(const policy::NetworkRule& rule, const IpAddress& address,
                                                  const HostView& host);
 

@@ -339,7 +339,8 @@ int run_dialer(DialerOptions options) {
   const SystemClock clock;
   auto loop = loop::Loop::create(clock);
   if (!loop) return kWorkerSetUpFailed;
-  const size_t max_flows = descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
+  const size_t max_flows =
+      descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
   Dialer dialer(**loop, options.network, options.limits, std::move(*host), max_flows);
   if (!dialer.open(std::move(options.supervisor), std::move(options.inspector))) return kWorkerSetUpFailed;
   if (!confine_egress_worker(WorkerKind::dialer, options.parent, options.network)) return kWorkerSetUpFailed;

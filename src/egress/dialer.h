@@ -36,7 +36,8 @@ int run_dialer(DialerOptions options);
 
 class Dialer {
  public:
-  Dialer(loop::Loop& loop, const policy::Network& network, const policy::Limits& limits, HostView host, size_t max_flows);
+  Dialer(loop::Loop& loop, const policy::Network& network, const policy::Limits& limits, HostView host,
+         size_t max_flows);
 
   Result<void> open(Fd supervisor, Fd inspector);
   // Serves until one of its channels ends.

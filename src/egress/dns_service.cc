@@ -93,7 +93,8 @@ DnsAnswer answer_dns(NameTable& names, std::string_view message, bool over_udp) 
   DnsAnswer answer;
   net::DnsReply reply;
   reply.ttl = kTtl;
-  const bool address_asked = query->type == static_cast<uint16_t>(net::DnsType::a) || query->type == static_cast<uint16_t>(net::DnsType::aaaa);
+  const bool address_asked =
+      query->type == static_cast<uint16_t>(net::DnsType::a) || query->type == static_cast<uint16_t>(net::DnsType::aaaa);
   if (is_localhost(query->name)) {
     if (address_asked) reply.addresses = {IpAddress::v4(INADDR_LOOPBACK), *IpAddress::parse("::1")};
   } else if (const auto name = policy::canonical_host(query->name); !name) {
@@ -131,7 +132,8 @@ loop::Task<void> serve_dns_datagrams(Inspector& inspector, loop::AsyncFd socket)
       continue;
     }
     if (count < 0) continue;  // an ICMP error of an earlier reply
-    DnsAnswer answer = answer_dns(inspector.names(), std::string_view(query).substr(0, static_cast<size_t>(count)), true);
+    DnsAnswer answer =
+        answer_dns(inspector.names(), std::string_view(query).substr(0, static_cast<size_t>(count)), true);
     if (answer.notice) co_await inspector.notices().written(std::move(*answer.notice));
     if (!answer.bytes.empty()) send_reply(socket.get(), answer.bytes, asked);
   }

@@ -1,6 +1,6 @@
 // DNS as the agent sees it: every well-formed name has a synthetic address (name_table.h), localhost is loopback, other
-// types exist and are empty, and no query ever leaves. What is not allowed is refused when it connects, where that can be
-// explained. Past the table's bound: SERVFAIL, and an event.
+// types exist and are empty, and no query ever leaves. What is not allowed is refused when it connects, where that can
+// be explained. Past the table's bound: SERVFAIL, and an event.
 #pragma once
 
 #include <optional>

@@ -25,11 +25,16 @@ Result<Record> decoded(WireReader& in) {
 
 std::string_view kind_word(NoticeKind kind) {
   switch (kind) {
-    case NoticeKind::connect: return event::kind::kConnect;
-    case NoticeKind::request: return event::kind::kRequest;
-    case NoticeKind::name: return event::kind::kName;
-    case NoticeKind::datagram: return "datagram";
-    case NoticeKind::upstream: return "upstream";
+    case NoticeKind::connect:
+      return event::kind::kConnect;
+    case NoticeKind::request:
+      return event::kind::kRequest;
+    case NoticeKind::name:
+      return event::kind::kName;
+    case NoticeKind::datagram:
+      return "datagram";
+    case NoticeKind::upstream:
+      return "upstream";
   }
   return "connect";
 }
@@ -52,8 +57,10 @@ std::string rule_text(const policy::NetworkRule* rule, int32_t index, bool deny)
 
 // Where it would have to be written: what the judgement of the same destination points to.
 std::string section_place(const policy::Network& network, std::string_view host, uint16_t port) {
-  if (const auto address = IpAddress::parse(host)) return policy::judge_connect(network, *address, port).where.to_string();
-  if (const auto name = policy::canonical_host(host)) return policy::judge_connect(network, *name, port).where.to_string();
+  if (const auto address = IpAddress::parse(host))
+    return policy::judge_connect(network, *address, port).where.to_string();
+  if (const auto name = policy::canonical_host(host))
+    return policy::judge_connect(network, *name, port).where.to_string();
   return {};
 }
 
@@ -122,9 +129,10 @@ Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& poli
                     if (options.inspector) return options.inspector(std::move(to_inspector[1]), std::move(between[0]));
                     return run_inspector({policy.network, std::move(to_inspector[1]), std::move(between[0]), self});
                   }));
-  STOCKADE_ASSIGN(link->dialer_process_, fork_child([&] {
-                    return run_dialer({policy.network, policy.limits, std::move(to_dialer[1]), std::move(between[1]), self});
-                  }));
+  STOCKADE_ASSIGN(
+      link->dialer_process_, fork_child([&] {
+        return run_dialer({policy.network, policy.limits, std::move(to_dialer[1]), std::move(between[1]), self});
+      }));
   link->inspector_socket_ = std::move(to_inspector[0]);
   link->dialer_socket_ = std::move(to_dialer[0]);
   return link;
@@ -170,7 +178,9 @@ std::string EgressLink::culprit(std::string_view reported) {
   if (!accused_.empty()) return accused_;
   const auto inspector = exit_status_of(inspector_process_), dialer = exit_status_of(dialer_process_);
   const auto fell = [](const auto& status) { return status && (status->signalled || status->code != kWorkerDone); };
-  const auto accuses = [](const auto& status) { return status && !status->signalled && status->code == kWorkerProtocol; };
+  const auto accuses = [](const auto& status) {
+    return status && !status->signalled && status->code == kWorkerProtocol;
+  };
   if (accuses(dialer) || (fell(inspector) && !fell(dialer))) return "inspector";
   if (accuses(inspector) || (fell(dialer) && !fell(inspector))) return "dialer";
   return std::string(reported);
@@ -178,9 +188,9 @@ std::string EgressLink::culprit(std::string_view reported) {
 
 void EgressLink::pass_listeners(net::TransparentListeners listeners) {
   std::vector<Fd> fds;
-  for (Fd* fd : {&listeners.tcp4, &listeners.udp4, &listeners.dns4, &listeners.dns_tcp4, &listeners.icmp4, &listeners.tcp6,
-                 &listeners.udp6, &listeners.dns6, &listeners.dns_tcp6, &listeners.icmp6, &listeners.proxy_http,
-                 &listeners.proxy_socks})
+  for (Fd* fd : {&listeners.tcp4, &listeners.udp4, &listeners.dns4, &listeners.dns_tcp4, &listeners.icmp4,
+                 &listeners.tcp6, &listeners.udp6, &listeners.dns6, &listeners.dns_tcp6, &listeners.icmp6,
+                 &listeners.proxy_http, &listeners.proxy_socks})
     if (*fd) fds.push_back(std::move(*fd));
   inspector_->send_with(Listeners{true}, std::move(fds));
 }
@@ -242,8 +252,8 @@ event::Event EgressLink::admission_event(const Admit& admit, const AdmissionVerd
 Result<void> EgressLink::on_admit(const Admit& admit) {
   const policy::NetworkRule* rule = rule_at(policy_.network, admit.to.rule, false);
   if (!rule) return fail(ErrorKind::protocol, "a connection by a rule that does not exist");
-  const FlowRequest request{admit.flow, *rule, admit.to.host, admit.to.address, admit.to.port,
-                            admit.client, admit.original, admit.new_name};
+  const FlowRequest request{admit.flow,    *rule,        admit.to.host,  admit.to.address,
+                            admit.to.port, admit.client, admit.original, admit.new_name};
   const AdmissionVerdict verdict = authority_->admit(request);
   STOCKADE_TRY(authority_->record(admission_event(admit, verdict)));
   if (verdict.allowed && admit.new_name) {

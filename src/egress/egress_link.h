@@ -1,8 +1,8 @@
-// EgressLink: the supervisor's end of wall 3. It forks the two workers before the sandbox exists, hands the inspector its
-// listeners, and turns what the workers say into events: each decision is recorded by the Authority before the worker
-// may act on it. Of what the workers send only fixed, bounded records are read; the first malformed one, like the end of
-// either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the supervisor's loop; destroyed
-// before it.
+// EgressLink: the supervisor's end of wall 3. It forks the two workers before the sandbox exists, hands the inspector
+// its listeners, and turns what the workers say into events: each decision is recorded by the Authority before the
+// worker may act on it. Of what the workers send only fixed, bounded records are read; the first malformed one, like
+// the end of either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the supervisor's
+// loop; destroyed before it.
 //
 //   auto link = EgressLink::start(policy);            // forks; nothing else of the run needs to exist
 //   link->attach(loop, authority);                    // then the sandbox starts, made of its listeners:
@@ -27,9 +27,9 @@ struct FlowRequest {
   std::string_view host;            // empty: by address
   IpAddress address{};
   uint16_t port = 0;
-  Endpoint client;                  // with `original`: the 4-tuple inside the sandbox, for `programs`
+  Endpoint client;  // with `original`: the 4-tuple inside the sandbox, for `programs`
   Endpoint original;
-  bool new_name = false;            // the resolver has not been asked for this name yet
+  bool new_name = false;  // the resolver has not been asked for this name yet
 };
 
 struct AdmissionVerdict {
@@ -43,17 +43,18 @@ struct AdmissionVerdict {
 class Authority {
  public:
   virtual ~Authority() = default;
-  // Writes the event, and returns its number. After an error the workers get no answer any more: the caller ends the run.
+  // Writes the event, and returns its number. After an error the workers get no answer any more: the caller ends the
+  // run.
   virtual Result<uint64_t> record(event::Event event) = 0;
-  // The run has ended, perhaps by the event that was just recorded: nothing is let through any more, though refusals that
-  // are on their way are still recorded.
+  // The run has ended, perhaps by the event that was just recorded: nothing is let through any more, though refusals
+  // that are on their way are still recorded.
   virtual bool ended() const { return false; }
   // Limits and `programs`. The link records the outcome itself.
   virtual AdmissionVerdict admit(const FlowRequest& request) = 0;
   // Bytes since the last call, for one flow.
   virtual void traffic(const Traffic& traffic) = 0;
-  // A worker broke its protocol, or its channel ended: the run ends, and the sandbox is killed now. Called from a task of
-  // the link: do not destroy the link in it.
+  // A worker broke its protocol, or its channel ended: the run ends, and the sandbox is killed now. Called from a task
+  // of the link: do not destroy the link in it.
   virtual void worker_failed(std::string_view worker, std::string reason) = 0;
   // The inspector has logged everything that the dead sandbox left behind (after drain()).
   virtual void drained() {}

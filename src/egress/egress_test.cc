@@ -32,7 +32,8 @@ void only_echo(int socket) {
 }
 
 // A world with one resolver that knows these names, and an echo server at 93.184.216.34 on `ports`.
-std::function<void(Servers&)> world_with(std::map<std::string, std::vector<std::string>> names, std::vector<int> ports) {
+std::function<void(Servers&)> world_with(std::map<std::string, std::vector<std::string>> names,
+                                         std::vector<int> ports) {
   return [names, ports](Servers& servers) {
     servers.dns("9.9.9.9:53", names);
     for (const int port : ports) servers.tcp(fmt::format("93.184.216.34:{}", port), only_echo);
@@ -86,7 +87,8 @@ TEST(Egress, RefusesAddressesThatNoNameStandsFor) {
   script.policy = policy_of({allow("db.example", 443)});
   script.servers = world_with({}, {443});
   script.agent = [] {
-    for (const char* raw : {"93.184.216.34:443", "[2606:4700::1]:443", "198.18.7.7:443", "10.0.0.1:22", "169.254.169.254:80"}) {
+    for (const char* raw :
+         {"93.184.216.34:443", "[2606:4700::1]:443", "198.18.7.7:443", "10.0.0.1:22", "169.254.169.254:80"}) {
       const int fd = connect_to(raw);
       if (fd < 0) return 1;
       if (!was_reset(fd, "\x01\x02")) return 2;
@@ -106,7 +108,8 @@ TEST(Egress, RefusesAddressesThatNoNameStandsFor) {
 
 TEST(Egress, LetsAnAddressRuleThroughWithinItsRangeOnly) {
   Script script;
-  script.policy = policy_of({allow("93.184.216.0/24", 22, Protocol::tcp), allow("10.1.0.0/16", 22, Protocol::tcp), allow("0.0.0.0/0", 80, Protocol::tcp)});
+  script.policy = policy_of({allow("93.184.216.0/24", 22, Protocol::tcp), allow("10.1.0.0/16", 22, Protocol::tcp),
+                             allow("0.0.0.0/0", 80, Protocol::tcp)});
   script.servers = [](Servers& servers) {
     servers.tcp("93.184.216.34:22", only_echo);
     servers.tcp("10.1.2.3:22", only_echo);
@@ -132,9 +135,22 @@ TEST(Egress, LetsAnAddressRuleThroughWithinItsRangeOnly) {
 
 TEST(Egress, RefusesEveryNameThatResolvesIntoForbiddenRanges) {
   Script script;
-  const std::vector<std::string> forbidden = {"127.0.0.1", "169.254.169.254", "10.0.0.5", "0.0.0.0", "100.64.1.1", "192.168.1.1",
-                                              "198.18.0.1", "224.0.0.1", "::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254",
-                                              "64:ff9b::7f00:1", "2002:7f00:1::", "fd00:ec2::254", "fe80::1", "::"};
+  const std::vector<std::string> forbidden = {"127.0.0.1",
+                                              "169.254.169.254",
+                                              "10.0.0.5",
+                                              "0.0.0.0",
+                                              "100.64.1.1",
+                                              "192.168.1.1",
+                                              "198.18.0.1",
+                                              "224.0.0.1",
+                                              "::1",
+                                              "::ffff:127.0.0.1",
+                                              "::ffff:169.254.169.254",
+                                              "64:ff9b::7f00:1",
+                                              "2002:7f00:1::",
+                                              "fd00:ec2::254",
+                                              "fe80::1",
+                                              "::"};
   std::map<std::string, std::vector<std::string>> names;
   std::vector<policy::NetworkRule> rules;
   for (size_t i = 0; i < forbidden.size(); ++i) {
@@ -225,7 +241,8 @@ TEST(Egress, RefusesNamesUnderAWildcardThatCarryData) {
   script.agent = [] {
     const int good = connect_to_name("www.example", 443);
     if (good < 0 || !send_all(good, "x") || receive_all(good, 1) != "x") return 1;
-    for (const char* name : {"mfrggzdfmztwq2lknnwg23tpobyxe43uov3h.example", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example"}) {
+    for (const char* name : {"mfrggzdfmztwq2lknnwg23tpobyxe43uov3h.example",
+                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example"}) {
       const int fd = connect_to_name(name, 443);
       if (fd < 0 || !was_reset(fd)) return 2;
     }
@@ -256,14 +273,16 @@ TEST(Egress, PassesTlsOnlyUnderTheNameThatWasLookedUp) {
       if (!send_all(slow, std::string_view(&byte, 1))) return 2;
     send_all(slow, "more");
     if (receive_all(slow, good.size() + 4) != good + "more") return 3;
-    for (const std::string& hello : {client_hello("evil.example"), client_hello(""), client_hello("api.example", true)}) {
+    for (const std::string& hello :
+         {client_hello("evil.example"), client_hello(""), client_hello("api.example", true)}) {
       const int bad = connect_to_name("api.example", 443);
       if (bad < 0 || !send_all(bad, hello)) return 4;
       if (!receive_all(bad).starts_with("\x15\x03")) return 5;
     }
     const int by_address = connect_to("198.41.0.4:443");
     const std::string nameless = client_hello("");
-    if (by_address < 0 || !send_all(by_address, nameless) || receive_all(by_address, nameless.size()) != nameless) return 6;
+    if (by_address < 0 || !send_all(by_address, nameless) || receive_all(by_address, nameless.size()) != nameless)
+      return 6;
     for (const char* other : {"SSH-2.0-OpenSSH_9\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}) {
       const int bad = connect_to_name("api.example", 443);
       if (bad < 0 || !was_reset(bad, other)) return 7;
@@ -277,7 +296,8 @@ TEST(Egress, PassesTlsOnlyUnderTheNameThatWasLookedUp) {
       if (event.decision == Decision::deny) reasons += event.reason + "\n";
     EXPECT_EQ(reasons,
               "the TLS server name is evil.example, not api.example\nthe TLS client names no server (SNI)\n"
-              "the TLS client hides its server name (ECH)\nneither TLS nor HTTP/1.1 is spoken here\nHTTP/2 without TLS can't be judged\n");
+              "the TLS client hides its server name (ECH)\nneither TLS nor HTTP/1.1 is spoken here\nHTTP/2 without TLS "
+              "can't be judged\n");
   };
   play_as_both(script);
 }

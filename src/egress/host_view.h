@@ -17,7 +17,7 @@
 namespace stockade::egress {
 
 struct HostView {
-  std::vector<Endpoint> resolvers;  // at most three
+  std::vector<Endpoint> resolvers;                                   // at most three
   std::map<std::string, std::vector<IpAddress>, std::less<>> hosts;  // canonical names
   std::set<IpAddress> own;
   std::set<IpAddress> gateways;

@@ -1,7 +1,7 @@
 // An inspector that was taken over: a program that holds the inspector's two sockets, is confined as the inspector is,
 // and tries to reach names, addresses, ports, counts and bytes beyond the policy.
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,8 +44,10 @@ class Rogue {
     (void)in.get_enum(RecordType::drained);
     Dialed dialed;
     read_record(in, dialed);
-    if (dialed.result == DialResult::connected) ++counters().reached;
-    else ++counters().refused;
+    if (dialed.result == DialResult::connected)
+      ++counters().reached;
+    else
+      ++counters().refused;
     return message.fds.empty() ? Fd() : std::move(message.fds[0]);
   }
 
@@ -98,13 +100,17 @@ Script rogue_script(std::function<void(Rogue&)> body) {
   script.expect_failure = true;
   script.policy = policy_of({allow("api.example", 443, Protocol::tcp), allow("*.wild.example", 443, Protocol::tcp)});
   script.servers = [](Servers& servers) {
-    servers.dns("9.9.9.9:53", {{"api.example", {"93.184.216.34"}}, {"evil.example", {"93.184.216.35"}}, {"x.wild.example", {"127.0.0.1"}}});
+    servers.dns(
+        "9.9.9.9:53",
+        {{"api.example", {"93.184.216.34"}}, {"evil.example", {"93.184.216.35"}}, {"x.wild.example", {"127.0.0.1"}}});
     const auto count_bytes = [](int socket) {
       char buffer[65536];
       ssize_t count;
-      while ((count = ::recv(socket, buffer, sizeof(buffer), 0)) > 0) __atomic_add_fetch(&counters().bytes_received, count, __ATOMIC_SEQ_CST);
+      while ((count = ::recv(socket, buffer, sizeof(buffer), 0)) > 0)
+        __atomic_add_fetch(&counters().bytes_received, count, __ATOMIC_SEQ_CST);
     };
-    for (const char* address : {"93.184.216.34:443", "93.184.216.35:443", "127.0.0.1:443", "169.254.169.254:443"}) servers.tcp(address, count_bytes);
+    for (const char* address : {"93.184.216.34:443", "93.184.216.35:443", "127.0.0.1:443", "169.254.169.254:443"})
+      servers.tcp(address, count_bytes);
     servers.tcp("93.184.216.34:22", count_bytes);
   };
   const auto policy = script.policy;
@@ -126,7 +132,8 @@ TEST(HostileInspector, ReachesNoNameAddressOrPortBeyondThePolicy) {
       rogue.dial(by_name("localhost", 443, rule));
       rogue.dial(by_name("x.wild.example", 443, rule));  // a name that resolves to loopback
       rogue.dial(by_name("mfrggzdfmztwq2lknnwg23tpobyxe43uov3h.wild.example", 443, rule));
-      for (const char* spelling : {"API.example", "api.example.", "api.example\n", " api.example", "api.example@evil.example", ""})
+      for (const char* spelling :
+           {"API.example", "api.example.", "api.example\n", " api.example", "api.example@evil.example", ""})
         rogue.dial(by_name(spelling, 443, rule));
       for (const char* address : {"93.184.216.34", "127.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"})
         rogue.dial(by_address(address, 443, rule));
@@ -205,7 +212,9 @@ TEST(HostileInspector, SendsNoMoreBytesThanTheLimit) {
     for (const Fd& flow : flows) open.push_back({flow.get(), POLLOUT, 0});
     while (!open.empty() && ::poll(open.data(), open.size(), 20'000) > 0) {
       for (pollfd& flow : open)
-        if (flow.revents && ::send(flow.fd, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN) flow.fd = -1;
+        if (flow.revents && ::send(flow.fd, block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+            errno != EAGAIN)
+          flow.fd = -1;
       std::erase_if(open, [](const pollfd& flow) { return flow.fd < 0; });
     }
     rogue.dial(by_name("api.example", 443, 0));  // and no further flow
@@ -243,7 +252,8 @@ TEST(HostileInspector, SendsNothingThroughAConnectionThatItSaidIsOver) {
   play_as_both(script);
 }
 
-// A connection that its server has reset is a socket again; TCP Fast Open would connect it elsewhere without connect(2).
+// A connection that its server has reset is a socket again; TCP Fast Open would connect it elsewhere without
+// connect(2).
 TEST(HostileInspector, TurnsNoConnectionThatWasResetElsewhere) {
   Script script = rogue_script([](Rogue& rogue) {
     const Fd given = rogue.dial(by_name("api.example", 443, 0));
@@ -323,7 +333,8 @@ TEST(HostileInspector, EndsTheRunByAnythingMalformed) {
   const std::vector<std::pair<const char*, std::function<void(Rogue&)>>> attacks = {
       {"garbage to the dialer", [](Rogue& rogue) { (void)send_message(rogue.dialer(), "\xff\xff\xff\xff garbage"); }},
       {"half a record", [](Rogue& rogue) { (void)send_message(rogue.dialer(), std::string("\3\1\0\0", 4)); }},
-      {"a flow id twice", [](Rogue& rogue) {
+      {"a flow id twice",
+       [](Rogue& rogue) {
          Dial dial;
          dial.flow = 5;
          dial.to = by_name("api.example", 443, 0);
@@ -331,51 +342,64 @@ TEST(HostileInspector, EndsTheRunByAnythingMalformed) {
          rogue.send(rogue.dialer(), dial);
        }},
       {"an admission of its own", [](Rogue& rogue) { rogue.send(rogue.dialer(), Admission{1, true, ""}); }},
-      {"descriptors for the dialer", [](Rogue& rogue) {
+      {"descriptors for the dialer",
+       [](Rogue& rogue) {
          const int fd = 0;
          WireWriter out;
          out.put(RecordType::closed);
          write_record(out, Closed{1, false});
          (void)send_message(rogue.dialer(), out.bytes(), std::span(&fd, 1));
        }},
-      {"a flood of descriptors for the dialer", [](Rogue& rogue) { flood_with_descriptors(rogue.dialer(), kMessageFdLimit); }},
-      {"more descriptors than a message has room for", [](Rogue& rogue) { flood_with_descriptors(rogue.dialer(), 250); }},
-      {"a flood of descriptors for the supervisor", [](Rogue& rogue) { flood_with_descriptors(rogue.supervisor(), kMessageFdLimit); }},
+      {"a flood of descriptors for the dialer",
+       [](Rogue& rogue) { flood_with_descriptors(rogue.dialer(), kMessageFdLimit); }},
+      {"more descriptors than a message has room for",
+       [](Rogue& rogue) { flood_with_descriptors(rogue.dialer(), 250); }},
+      {"a flood of descriptors for the supervisor",
+       [](Rogue& rogue) { flood_with_descriptors(rogue.supervisor(), kMessageFdLimit); }},
       {"more of them for the supervisor", [](Rogue& rogue) { flood_with_descriptors(rogue.supervisor(), 250); }},
-      {"a flow without a number", [](Rogue& rogue) {
+      {"a flow without a number",
+       [](Rogue& rogue) {
          Dial dial;
          dial.to = by_name("api.example", 443, 0);
          rogue.send(rogue.dialer(), dial);
        }},
-      {"an answer in the dialer's place", [](Rogue& rogue) { rogue.send(rogue.dialer(), Dialed{1, DialResult::connected, ""}); }},
+      {"an answer in the dialer's place",
+       [](Rogue& rogue) { rogue.send(rogue.dialer(), Dialed{1, DialResult::connected, ""}); }},
       {"traffic of its own", [](Rogue& rogue) { rogue.send(rogue.supervisor(), Traffic{1, 0, 0, true}); }},
-      {"an acknowledgement in the supervisor's place", [](Rogue& rogue) { rogue.send(rogue.dialer(), Acked{1, 1, true}); }},
+      {"an acknowledgement in the supervisor's place",
+       [](Rogue& rogue) { rogue.send(rogue.dialer(), Acked{1, 1, true}); }},
       {"a cut in the supervisor's place", [](Rogue& rogue) { rogue.send(rogue.dialer(), Cut{0}); }},
       {"a record of no known type", [](Rogue& rogue) { (void)send_message(rogue.dialer(), std::string(1, '\x7f')); }},
-      {"a message that is too long", [](Rogue& rogue) {
+      {"a message that is too long",
+       [](Rogue& rogue) {
          const std::string long_one(kMessageLimit + 1, '\1');
          (void)::send(rogue.supervisor(), long_one.data(), long_one.size(), MSG_NOSIGNAL);
        }},
-      {"garbage to the supervisor", [](Rogue& rogue) { (void)send_message(rogue.supervisor(), std::string(60000, '\xee')); }},
-      {"an event that allows a connection", [](Rogue& rogue) {
+      {"garbage to the supervisor",
+       [](Rogue& rogue) { (void)send_message(rogue.supervisor(), std::string(60000, '\xee')); }},
+      {"an event that allows a connection",
+       [](Rogue& rogue) {
          Notice notice;
          notice.seq = 1;
          notice.decision = NoticeDecision::allow;
          notice.subject = "evil.example:443";
          rogue.send(rogue.supervisor(), notice);
        }},
-      {"an event out of order", [](Rogue& rogue) {
+      {"an event out of order",
+       [](Rogue& rogue) {
          Notice notice;
          notice.seq = 9;
          rogue.send(rogue.supervisor(), notice);
        }},
-      {"an event that counts for a billion", [](Rogue& rogue) {
+      {"an event that counts for a billion",
+       [](Rogue& rogue) {
          Notice notice;
          notice.seq = 1;
          notice.count = 1'000'000'000;
          rogue.send(rogue.supervisor(), notice);
        }},
-      {"an admission request, as if it were the dialer", [](Rogue& rogue) {
+      {"an admission request, as if it were the dialer",
+       [](Rogue& rogue) {
          Admit admit;
          admit.flow = 1;
          admit.to = by_name("api.example", 443, 0);

@@ -29,7 +29,8 @@ bool limits_requests(const policy::NetworkRule& rule, const Destination& to) {
 
 std::optional<std::string> host_mismatch(const Destination& to, const net::RequestHead& head) {
   if (head.host.empty()) return "the request has no Host";
-  if (head.port && *head.port != to.port) return fmt::format("Host names port {}, the connection goes to {}", *head.port, to.port);
+  if (head.port && *head.port != to.port)
+    return fmt::format("Host names port {}, the connection goes to {}", *head.port, to.port);
   if (to.host.empty()) {
     if (IpAddress::parse(head.host) == to.address) return std::nullopt;
   } else if (policy::canonical_host(head.host) == to.host) {
@@ -45,10 +46,11 @@ RequestVerdict denied(int32_t rule, std::string reason, std::string hint = {}) {
 // Rules by address have no names to look for: the one that admitted the connection decides.
 RequestVerdict judge_by_address(const policy::NetworkRule& rule, const Destination& to, const std::string& method,
                                 const std::string& path) {
-  const bool method_fits = rule.methods.empty() || std::find(rule.methods.begin(), rule.methods.end(), method) != rule.methods.end();
-  const bool path_fits = rule.paths.empty() || std::any_of(rule.paths.begin(), rule.paths.end(), [&](const std::string& glob) {
-                           return policy::path_matches(glob, path);
-                         });
+  const bool method_fits =
+      rule.methods.empty() || std::find(rule.methods.begin(), rule.methods.end(), method) != rule.methods.end();
+  const bool path_fits =
+      rule.paths.empty() || std::any_of(rule.paths.begin(), rule.paths.end(),
+                                        [&](const std::string& glob) { return policy::path_matches(glob, path); });
   if (method_fits && path_fits) return RequestVerdict{true, to.rule};
   return denied(to.rule, fmt::format("the rule for {} does not allow {} {}", rule.subject(), method, path));
 }
@@ -78,7 +80,8 @@ RequestVerdict judge_http_request(const policy::Network& network, const Destinat
       return denied(to.rule, fmt::format("{} asks to be read as another request", *override_by));
     if (path != "*") {
       auto normal = net::normalise_path(head.path);
-      if (!normal) return denied(to.rule, fmt::format("the path can be read in two ways: {}", normal.error().message()));
+      if (!normal)
+        return denied(to.rule, fmt::format("the path can be read in two ways: {}", normal.error().message()));
       path = std::move(*normal);
     }
   }
@@ -87,9 +90,10 @@ RequestVerdict judge_http_request(const policy::Network& network, const Destinat
   const bool allowed = verdict.action == policy::Action::allow || verdict.action == policy::Action::log;
   RequestVerdict out{allowed, verdict.rule, verdict.by_deny_rule, verdict.reason, {}};
   if (!allowed)
-    out.hint = verdict.by_deny_rule ? "a deny rule beats every allow rule"
-                                    : fmt::format("a person can allow it with methods: [{}] and paths: [{}] in the rule for {}",
-                                                  head.method, path, to.host);
+    out.hint = verdict.by_deny_rule
+                   ? "a deny rule beats every allow rule"
+                   : fmt::format("a person can allow it with methods: [{}] and paths: [{}] in the rule for {}",
+                                 head.method, path, to.host);
   return out;
 }
 

@@ -13,7 +13,8 @@ namespace {
 using event::Decision;
 using policy::Protocol;
 
-// Answers each request with its method, path and the number of body bytes; /close, /101, /early and /pieces are special.
+// Answers each request with its method, path and the number of body bytes; /close, /101, /early and /pieces are
+// special.
 void http_server(int socket) {
   std::string buffer;
   char piece[4096];
@@ -51,11 +52,13 @@ void http_server(int socket) {
     }
     const std::string answer = fmt::format("{} {} {}", head->method, head->target, body.size());
     if (head->path == "/pieces")
-      send_all(socket, fmt::format("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n", answer.size(), answer));
+      send_all(socket, fmt::format("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+                                   answer.size(), answer));
     else if (head->path == "/close")
       send_all(socket, "HTTP/1.1 200 OK\r\n\r\n" + answer);
     else
-      send_all(socket, fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", answer.size(), head->method == "HEAD" ? "" : answer));
+      send_all(socket, fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", answer.size(),
+                                   head->method == "HEAD" ? "" : answer));
     if (head->path == "/close" || !head->keep_alive) return;
   }
 }
@@ -101,10 +104,15 @@ TEST(PlainHttp, PassesEveryKindOfBodyAndAnswer) {
     if (!expect_text(ask(get("/pieces")), "HTTP/1.1 200", "GET /pieces 0\r\n0\r\n\r\n")) return 2;
     if (!expect_text(ask(get("/close")), "HTTP/1.1 200", "GET /close 0")) return 3;
     const std::string host = "Host: web.example\r\nConnection: close\r\n";
-    if (!expect_text(ask("POST /p HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\nhello"), "HTTP/1.1 200", "POST /p 5")) return 4;
-    if (!expect_text(ask("POST /p HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "HTTP/1.1 200", "POST /p 5")) return 5;
+    if (!expect_text(ask("POST /p HTTP/1.1\r\n" + host + "Content-Length: 5\r\n\r\nhello"), "HTTP/1.1 200",
+                     "POST /p 5"))
+      return 4;
+    if (!expect_text(ask("POST /p HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+                     "HTTP/1.1 200", "POST /p 5"))
+      return 5;
     const std::string large(3'000'000, 'x');
-    if (!expect_text(ask(fmt::format("PUT /big HTTP/1.1\r\n{}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n{}", host, large.size(), large)),
+    if (!expect_text(ask(fmt::format("PUT /big HTTP/1.1\r\n{}Content-Length: {}\r\nExpect: 100-continue\r\n\r\n{}",
+                                     host, large.size(), large)),
                      "HTTP/1.1 100 Continue", "PUT /big 3000000"))
       return 6;
     const std::string head = ask("HEAD /h HTTP/1.1\r\n" + host + "\r\n");
@@ -126,10 +134,11 @@ TEST(PlainHttp, JudgesEveryRequestOfAPipelinedConnection) {
   script.servers = web_world;
   script.agent = [] {
     const std::string keep = "Host: web.example\r\n\r\n";
-    const std::string answer = ask("GET /public/1 HTTP/1.1\r\n" + keep + "GET /public/2 HTTP/1.1\r\n" + keep + "GET /secret HTTP/1.1\r\n" + keep +
-                                   "GET /public/3 HTTP/1.1\r\n" + keep);
+    const std::string answer = ask("GET /public/1 HTTP/1.1\r\n" + keep + "GET /public/2 HTTP/1.1\r\n" + keep +
+                                   "GET /secret HTTP/1.1\r\n" + keep + "GET /public/3 HTTP/1.1\r\n" + keep);
     if (!expect_text(answer, "HTTP/1.1 200", "GET /public/2 0HTTP/1.1 403")) return 1;
-    if (answer.find("/public/3") != std::string::npos || answer.find("\"type\": \"stockade_blocked\"") == std::string::npos) {
+    if (answer.find("/public/3") != std::string::npos ||
+        answer.find("\"type\": \"stockade_blocked\"") == std::string::npos) {
       fmt::print(stderr, "{}\n", answer);
       return 2;
     }
@@ -163,8 +172,11 @@ TEST(PlainHttp, RefusesWhatNamesAnotherHostOrIsReadInTwoWays) {
         {"POST /public/x HTTP/1.1\r\n" + host + "X-HTTP-Method-Override: DELETE\r\nContent-Length: 0\r\n\r\n", "403"},
         {"GET /public/x HTTP/1.1\r\n" + host + "X-Original-URL: /secret\r\n\r\n", "403"},
         {"GET /public/x HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "403"},
-        {"GET /public/x HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n", "403"},
-        {"POST /public/x HTTP/1.1\r\n" + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+        {"GET /public/x HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "
+         "h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n",
+         "403"},
+        {"POST /public/x HTTP/1.1\r\n" + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         "400"},
         {"GET /public/x HTTP/1.1\r\nHost: web.example\r\nHost: web.example\r\n\r\n", "400"},
         {"GET /public/x HTTP/1.1\nHost: web.example\n\n", "400"},
         {"CONNECT other.example:443 HTTP/1.1\r\nHost: other.example:443\r\n\r\n", "40"},
@@ -191,7 +203,10 @@ TEST(PlainHttp, LetsWebSocketThroughWhereNothingIsLimited) {
   script.servers = web_world;
   script.agent = [] {
     const int fd = connect_to_name("web.example", 80);
-    if (fd < 0 || !send_all(fd, "GET /101 HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")) return 1;
+    if (fd < 0 ||
+        !send_all(fd,
+                  "GET /101 HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly"))
+      return 1;
     const std::string expected = "frames";
     std::string got;
     while (got.find("early") == std::string::npos) {
@@ -212,7 +227,10 @@ TEST(PlainHttp, ExplainsARefusedHostOverHttp) {
   script.servers = web_world;
   script.agent = [] {
     const std::string answer = ask("GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n", "evil.example");
-    return expect_text(answer, "HTTP/1.1 403", "network.allow") && expect_text(answer, "HTTP/1.1 403", "stockade-decision: deny; event=1") ? 0 : 1;
+    return expect_text(answer, "HTTP/1.1 403", "network.allow") &&
+                   expect_text(answer, "HTTP/1.1 403", "stockade-decision: deny; event=1")
+               ? 0
+               : 1;
   };
   script.check = [](const auto& events, const Counters& seen) {
     EXPECT_EQ(seen.connections, 0);
@@ -238,13 +256,18 @@ TEST(PlainHttp, AnswersWithBadGatewayWhenTheServerIsGone) {
   script.policy = policy_of({allow("gone.example", 80), allow("none.example", 80)});
   script.servers = [](Servers& servers) { servers.dns("9.9.9.9:53", {{"gone.example", {"93.184.216.99"}}}); };
   script.agent = [] {
-    if (!expect_text(ask("GET / HTTP/1.1\r\nHost: gone.example\r\n\r\n", "gone.example"), "HTTP/1.1 502", "refused")) return 1;
-    return expect_text(ask("GET / HTTP/1.1\r\nHost: none.example\r\n\r\n", "none.example"), "HTTP/1.1 502", "does not exist") ? 0 : 2;
+    if (!expect_text(ask("GET / HTTP/1.1\r\nHost: gone.example\r\n\r\n", "gone.example"), "HTTP/1.1 502", "refused"))
+      return 1;
+    return expect_text(ask("GET / HTTP/1.1\r\nHost: none.example\r\n\r\n", "none.example"), "HTTP/1.1 502",
+                       "does not exist")
+               ? 0
+               : 2;
   };
   play(script);
 }
 
-// ---- the explicit proxy ----------------------------------------------------------------------------------------------
+// ---- the explicit proxy
+// ----------------------------------------------------------------------------------------------
 
 TEST(ExplicitProxy, JudgesConnectAbsoluteFormAndSocksAlike) {
   Script script;
@@ -263,15 +286,27 @@ TEST(ExplicitProxy, JudgesConnectAbsoluteFormAndSocksAlike) {
       ::close(fd);
       return answer;
     };
-    if (!expect_text(proxied("GET http://web.example/a HTTP/1.1\r\nHost: web.example\r\nConnection: close\r\n\r\n"), "HTTP/1.1 200", "GET /a 0")) return 1;
-    if (!expect_text(proxied("GET http://evil.example/a HTTP/1.1\r\nHost: evil.example\r\n\r\n"), "HTTP/1.1 403", "evil.example")) return 2;
-    if (!expect_text(proxied("CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"), "HTTP/1.1 403", "evil.example")) return 3;
-    if (!expect_text(proxied("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n"), "HTTP/1.1 403", "127.0.0.1")) return 4;
-    if (!expect_text(proxied("CONNECT 0x7f.1:22 HTTP/1.1\r\nHost: 0x7f.1:22\r\n\r\n"), "HTTP/1.1 40", "stockade_blocked")) return 5;
+    if (!expect_text(proxied("GET http://web.example/a HTTP/1.1\r\nHost: web.example\r\nConnection: close\r\n\r\n"),
+                     "HTTP/1.1 200", "GET /a 0"))
+      return 1;
+    if (!expect_text(proxied("GET http://evil.example/a HTTP/1.1\r\nHost: evil.example\r\n\r\n"), "HTTP/1.1 403",
+                     "evil.example"))
+      return 2;
+    if (!expect_text(proxied("CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"), "HTTP/1.1 403",
+                     "evil.example"))
+      return 3;
+    if (!expect_text(proxied("CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: 127.0.0.1:22\r\n\r\n"), "HTTP/1.1 403",
+                     "127.0.0.1"))
+      return 4;
+    if (!expect_text(proxied("CONNECT 0x7f.1:22 HTTP/1.1\r\nHost: 0x7f.1:22\r\n\r\n"), "HTTP/1.1 40",
+                     "stockade_blocked"))
+      return 5;
     const std::string hello = client_hello("tls.example");
     const int tunnel = connect_to("127.0.0.1:3128");
     if (!send_all(tunnel, "CONNECT tls.example:443 HTTP/1.1\r\nHost: tls.example:443\r\n\r\n")) return 6;
-    if (!receive_all(tunnel, 39).ends_with("\r\n\r\n") || !send_all(tunnel, hello) || receive_all(tunnel, 20) != hello.substr(0, 20)) return 7;
+    if (!receive_all(tunnel, 39).ends_with("\r\n\r\n") || !send_all(tunnel, hello) ||
+        receive_all(tunnel, 20) != hello.substr(0, 20))
+      return 7;
     const int fronted = connect_to("127.0.0.1:3128");
     send_all(fronted, "CONNECT tls.example:443 HTTP/1.1\r\nHost: tls.example:443\r\n\r\n");
     receive_all(fronted, 39);

@@ -49,7 +49,8 @@ struct HttpSession {
   TimePoint idle_deadline() const { return inspector.loop().now() + kIdle; }
 };
 
-// ---- responses -------------------------------------------------------------------------------------------------------
+// ---- responses
+// -------------------------------------------------------------------------------------------------------
 
 loop::Task<Result<std::string>> read_head(loop::AsyncFd& from, InBuffer& in, TimePoint idle, Inspector& inspector) {
   net::HeadReader reader;
@@ -81,7 +82,8 @@ loop::Task<Result<void>> forward_body(loop::AsyncFd& from, InBuffer& in, loop::A
     auto taken = framer.consume(in.bytes());
     if (!taken) co_return std::unexpected(std::move(taken).error());
     if (!to) co_return fail(ErrorKind::internal, "closed meanwhile");
-    auto written = co_await loop::write_fully(to, std::string_view(in.bytes()).substr(0, *taken), inspector.loop().now() + kIdle);
+    auto written =
+        co_await loop::write_fully(to, std::string_view(in.bytes()).substr(0, *taken), inspector.loop().now() + kIdle);
     if (!written) co_return written;
     in.consume(*taken);
   }
@@ -91,16 +93,19 @@ loop::Task<Result<void>> forward_body(loop::AsyncFd& from, InBuffer& in, loop::A
 // One response, with the interim ones before it. False: the connection to upstream is used up.
 loop::Task<Result<bool>> forward_response(HttpSession& session) {
   while (true) {
-    auto bytes = co_await read_head(session.upstream, session.from_upstream, session.idle_deadline(), session.inspector);
+    auto bytes =
+        co_await read_head(session.upstream, session.from_upstream, session.idle_deadline(), session.inspector);
     if (!bytes) co_return std::unexpected(std::move(bytes).error());
     if (bytes->empty()) co_return fail(ErrorKind::protocol, "the server hung up");
     if (session.exchanges.empty()) co_return fail(ErrorKind::protocol, "a response to no request");
     const Exchange exchange = session.exchanges.front();
     auto head = net::parse_response_head(*bytes, exchange.method);
     if (!head) co_return std::unexpected(std::move(head).error());
-    if (head->switching && !exchange.upgrade) co_return fail(ErrorKind::protocol, "the server switches protocols unasked");
+    if (head->switching && !exchange.upgrade)
+      co_return fail(ErrorKind::protocol, "the server switches protocols unasked");
     session.client_spoiled = true;
-    auto written = co_await loop::write_fully(session.connection.client, net::write_response_head(*head), session.idle_deadline());
+    auto written =
+        co_await loop::write_fully(session.connection.client, net::write_response_head(*head), session.idle_deadline());
     if (!written) co_return std::unexpected(std::move(written).error());
     if (head->interim) {
       session.client_spoiled = false;
@@ -112,7 +117,8 @@ loop::Task<Result<bool>> forward_response(HttpSession& session) {
       co_return false;
     }
     net::BodyFramer framer(head->body, net::MessageSide::response);
-    auto body = co_await forward_body(session.upstream, session.from_upstream, session.connection.client, std::move(framer), session.inspector);
+    auto body = co_await forward_body(session.upstream, session.from_upstream, session.connection.client,
+                                      std::move(framer), session.inspector);
     if (!body) co_return std::unexpected(std::move(body).error());
     session.client_spoiled = false;
     session.exchanges.pop_front();
@@ -130,7 +136,8 @@ loop::Task<void> forward_responses(std::shared_ptr<HttpSession> session) {
   session->changed.notify_all();
 }
 
-// ---- requests --------------------------------------------------------------------------------------------------------
+// ---- requests
+// --------------------------------------------------------------------------------------------------------
 
 void close_upstream(HttpSession& session, bool abort) {
   if (!session.upstream) return;
@@ -183,7 +190,8 @@ Result<Destination> proxied_destination(const net::RequestHead& head) {
 
 // Connects unless the connection that stands leads there. An answer: the reason why not.
 loop::Task<std::optional<Answer>> reach_upstream(std::shared_ptr<HttpSession> session) {
-  const bool same = session->upstream && !session->responses_over && session->upstream_to.subject() == session->to.subject();
+  const bool same =
+      session->upstream && !session->responses_over && session->upstream_to.subject() == session->to.subject();
   if (same) co_return std::nullopt;
   Answer answer;
   answer.form = AnswerForm::http;
@@ -196,7 +204,8 @@ loop::Task<std::optional<Answer>> reach_upstream(std::shared_ptr<HttpSession> se
     while (!session->responses_over) co_await session->changed.wait(session->idle_deadline());
     session->from_upstream.consume(session->from_upstream.bytes().size());
   }
-  Upstream upstream = co_await session->inspector.dial(session->to, session->connection.peer, session->connection.original);
+  Upstream upstream =
+      co_await session->inspector.dial(session->to, session->connection.peer, session->connection.original);
   if (!upstream.socket) {
     if (upstream.result == DialResult::denied) answer.status = net::RefusalStatus::forbidden;
     answer.raw = upstream.reason;
@@ -258,7 +267,8 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
   if (unreachable) {
     unreachable->with_body = answer.with_body;
     // Why is in the log already: the dialer or the supervisor decided it, or nothing was decided.
-    Notice failed = request_notice(*session, &head, unreachable->raw.empty() ? "the server can't be reached" : unreachable->raw);
+    Notice failed =
+        request_notice(*session, &head, unreachable->raw.empty() ? "the server can't be reached" : unreachable->raw);
     co_await finish_with(session->inspector, std::move(session->connection), answer_bytes(*unreachable, failed));
     co_return Next::end;
   }
@@ -266,7 +276,8 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
   auto written = co_await loop::write_fully(session->upstream, net::write_request_head(head), session->idle_deadline());
   if (written) {
     net::BodyFramer framer(head.body, net::MessageSide::request);
-    written = co_await forward_body(session->connection.client, session->in, session->upstream, std::move(framer), session->inspector);
+    written = co_await forward_body(session->connection.client, session->in, session->upstream, std::move(framer),
+                                    session->inspector);
   }
   if (!written) {
     // A server may answer before it has read the whole body, and close: its answer still goes to the client.
@@ -283,7 +294,8 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
 loop::Task<void> run_session(std::shared_ptr<HttpSession> session) {
   Next next = Next::request;
   while (next == Next::request) {
-    auto bytes = co_await read_head(session->connection.client, session->in, session->idle_deadline(), session->inspector);
+    auto bytes =
+        co_await read_head(session->connection.client, session->in, session->idle_deadline(), session->inspector);
     if (bytes && bytes->empty()) break;
     const auto place = session->role == HttpRole::proxy ? net::RequestPlace::proxy : net::RequestPlace::origin;
     Result<net::RequestHead> head = bytes ? net::parse_request_head(*bytes, place) : std::unexpected(bytes.error());
@@ -301,7 +313,8 @@ loop::Task<void> run_session(std::shared_ptr<HttpSession> session) {
     next = co_await serve_request(session, std::move(*head));
   }
   if (next == Next::relay) {
-    RelayEnds ends{std::move(session->connection.client), std::move(session->upstream), session->in.take(), session->from_upstream.take()};
+    RelayEnds ends{std::move(session->connection.client), std::move(session->upstream), session->in.take(),
+                   session->from_upstream.take()};
     session->inspector.start_relay(std::move(ends), session->flow);
     co_return;
   }

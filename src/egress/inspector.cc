@@ -95,10 +95,7 @@ class Inspector::DialerSide final : public RecordHandler {
 };
 
 Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows)
-    : loop_(loop),
-      network_(network),
-      max_flows_(max_flows),
-      relay_house_(loop, [this](uint64_t flow, bool abort) {
+    : loop_(loop), network_(network), max_flows_(max_flows), relay_house_(loop, [this](uint64_t flow, bool abort) {
         --relays_;
         flow_ended(flow, abort);
       }) {}
@@ -206,7 +203,8 @@ loop::Task<Upstream> Inspector::dial(Destination to, Endpoint client, Endpoint o
 
 Result<void> Inspector::on_dialed(Dialed dialed, ArrivedFds& fds) {
   const auto found = dials_.find(dialed.flow);
-  if (found == dials_.end() || found->second->upstream) return fail(ErrorKind::protocol, "an answer that nobody waits for");
+  if (found == dials_.end() || found->second->upstream)
+    return fail(ErrorKind::protocol, "an answer that nobody waits for");
   Upstream upstream{dialed.flow, Fd(), dialed.result, std::move(dialed.reason)};
   if (dialed.result == DialResult::connected) {
     upstream.socket = fds.take();

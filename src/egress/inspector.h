@@ -32,7 +32,7 @@ struct InspectorOptions {
 int run_inspector(InspectorOptions options);
 
 // Bounds of one run. Past them its connections are refused.
-inline constexpr size_t kPendingSessions = 4096;            // not yet relayed: waiting for bytes, for the dialer, for the log
+inline constexpr size_t kPendingSessions = 4096;  // not yet relayed: waiting for bytes, for the dialer, for the log
 inline constexpr size_t kDialsAtOnce = 512;
 inline constexpr size_t kBufferedBytes = 16 * 1024 * 1024;  // read and not yet judged or forwarded, over all sessions
 inline constexpr Duration kFirstBytesDeadline = std::chrono::seconds(10);

@@ -1,7 +1,7 @@
-// NameTable: the synthetic addresses that stand for names inside one run. Every well-formed name that the agent looks up
-// gets one address of 198.18.0.0/15 and one of a ULA /64, bound to it for the rest of the run, so the name behind each
-// connection is known for every protocol, and nothing is asked outside. Bounded in names and in bytes; past a bound
-// nothing is bound any more. Pure state, one thread.
+// NameTable: the synthetic addresses that stand for names inside one run. Every well-formed name that the agent looks
+// up gets one address of 198.18.0.0/15 and one of a ULA /64, bound to it for the rest of the run, so the name behind
+// each connection is known for every protocol, and nothing is asked outside. Bounded in names and in bytes; past a
+// bound nothing is bound any more. Pure state, one thread.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // NoticeSink: a worker's line to the audit log. `written()` sends a notice to the supervisor and returns when the
-// supervisor says that it is in the log; only then may the decision take effect. Notices and acknowledgements travel many
-// to a message. `post()` is for what has no effect to hold back. One thread.
+// supervisor says that it is in the log; only then may the decision take effect. Notices and acknowledgements travel
+// many to a message. `post()` is for what has no effect to hold back. One thread.
 #pragma once
 
 #include <deque>

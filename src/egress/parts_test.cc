@@ -13,7 +13,8 @@
 namespace stockade::egress {
 namespace {
 
-policy::NetworkRule rule_for(const std::string& host, std::vector<std::string> methods = {}, std::vector<std::string> paths = {}) {
+policy::NetworkRule rule_for(const std::string& host, std::vector<std::string> methods = {},
+                             std::vector<std::string> paths = {}) {
   policy::NetworkRule rule;
   rule.host = host;
   rule.ports = {{80, 80}};
@@ -112,7 +113,8 @@ TEST(NameTable, BindsEachNameOnceAndFindsItByBothAddresses) {
   EXPECT_EQ(table.name_of(b->v4), "b.example");
   EXPECT_EQ(table.name_of(b->v6), "b.example");
   EXPECT_TRUE(NameTable::is_synthetic(b->v6));
-  for (const char* other : {"198.18.0.0", "198.18.0.3", "198.19.255.255", "0.0.0.0", "255.255.255.255", "fd53:746f:636b:6164::", "fd53:746f:636b:6164::3", "::1"})
+  for (const char* other : {"198.18.0.0", "198.18.0.3", "198.19.255.255", "0.0.0.0", "255.255.255.255",
+                            "fd53:746f:636b:6164::", "fd53:746f:636b:6164::3", "::1"})
     EXPECT_FALSE(table.name_of(*IpAddress::parse(other))) << other;
 }
 
@@ -151,14 +153,16 @@ TEST(Destination, ForbidsTheHostItselfItsGatewayAndSpecialRanges) {
   host.own = {*IpAddress::parse("93.184.216.1"), *IpAddress::parse("10.0.0.5")};
   host.gateways = {*IpAddress::parse("10.0.0.1")};
   policy::NetworkRule rule = rule_for("api.example");
-  const auto forbidden = [&](const char* address) { return forbidden_destination(rule, *IpAddress::parse(address), host).has_value(); };
+  const auto forbidden = [&](const char* address) {
+    return forbidden_destination(rule, *IpAddress::parse(address), host).has_value();
+  };
   EXPECT_FALSE(forbidden("93.184.216.34"));
   EXPECT_TRUE(forbidden("93.184.216.1"));
   EXPECT_TRUE(forbidden("10.0.0.9"));
   rule.addresses = {*Cidr::parse("10.0.0.0/8"), *Cidr::parse("0.0.0.0/0"), *Cidr::parse("169.254.0.0/16")};
   EXPECT_FALSE(forbidden("10.0.0.9"));
-  EXPECT_TRUE(forbidden("10.0.0.5"));    // the host's own: not named alone
-  EXPECT_TRUE(forbidden("10.0.0.1"));    // its gateway
+  EXPECT_TRUE(forbidden("10.0.0.5"));     // the host's own: not named alone
+  EXPECT_TRUE(forbidden("10.0.0.1"));     // its gateway
   EXPECT_TRUE(forbidden("192.168.0.1"));  // 0.0.0.0/0 names no special range
   EXPECT_TRUE(forbidden("169.254.169.254"));
   EXPECT_TRUE(forbidden("::ffff:10.0.0.9"));
@@ -168,7 +172,9 @@ TEST(Destination, ForbidsTheHostItselfItsGatewayAndSpecialRanges) {
 }
 
 TEST(Destination, SuspectsNamesUnderWildcardsThatCarryData) {
-  const auto suspect = [](const std::string& host) { return suspicious_wildcard_name("*.example.com", host).has_value(); };
+  const auto suspect = [](const std::string& host) {
+    return suspicious_wildcard_name("*.example.com", host).has_value();
+  };
   EXPECT_FALSE(suspect("www.example.com"));
   EXPECT_FALSE(suspect("my-service-prod.eu-west-1.example.com"));
   EXPECT_FALSE(suspect("0f8fad5b-d9cb-469f-a165-70867728950e.example.com"));
@@ -179,15 +185,21 @@ TEST(Destination, SuspectsNamesUnderWildcardsThatCarryData) {
 }
 
 TEST(HostView, ReadsResolversHostsAndGateways) {
-  const auto resolvers = parse_resolv_conf("# c\nsearch x\nnameserver 1.1.1.1\nnameserver fe80::1%eth0\nnameserver 2606:4700::1\nnameserver 9.9.9.9\nnameserver 8.8.8.8\n");
+  const auto resolvers = parse_resolv_conf(
+      "# c\nsearch x\nnameserver 1.1.1.1\nnameserver fe80::1%eth0\nnameserver 2606:4700::1\nnameserver "
+      "9.9.9.9\nnameserver 8.8.8.8\n");
   ASSERT_EQ(resolvers.size(), 3u);
   EXPECT_EQ(resolvers[1].to_string(), "[2606:4700::1]:53");
-  const auto hosts = parse_hosts("127.0.0.1 localhost\n10.0.0.7\tDB.Internal db # the database\nnonsense\n::1 localhost");
+  const auto hosts =
+      parse_hosts("127.0.0.1 localhost\n10.0.0.7\tDB.Internal db # the database\nnonsense\n::1 localhost");
   EXPECT_EQ(hosts.at("db.internal")[0].to_string(), "10.0.0.7");
   EXPECT_EQ(hosts.at("localhost").size(), 2u);
-  const auto routes = parse_routes4("Iface\tDestination\tGateway\nens4\t00000000\t0100000A\t0003\nens4\t0000000A\t00000000\t0001\n");
+  const auto routes =
+      parse_routes4("Iface\tDestination\tGateway\nens4\t00000000\t0100000A\t0003\nens4\t0000000A\t00000000\t0001\n");
   EXPECT_EQ(routes, (std::set<IpAddress>{*IpAddress::parse("10.0.0.1")}));
-  const auto routes6 = parse_routes6("00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 00000400 x x x eth0\n");
+  const auto routes6 = parse_routes6(
+      "00000000000000000000000000000000 00 00000000000000000000000000000000 00 fe800000000000000000000000000001 "
+      "00000400 x x x eth0\n");
   EXPECT_EQ(routes6, (std::set<IpAddress>{*IpAddress::parse("fe80::1")}));
 }
 
@@ -195,7 +207,8 @@ TEST(Datagrams, BuildPortUnreachableForBothFamilies) {
   const std::string four = port_unreachable(*Endpoint::parse("10.0.0.1:1000"), *Endpoint::parse("8.8.8.8:443"));
   ASSERT_EQ(four.size(), 8u + 20 + 8);
   uint32_t sum = 0;
-  for (size_t i = 0; i < four.size(); i += 2) sum += static_cast<unsigned char>(four[i]) << 8 | static_cast<unsigned char>(four[i + 1]);
+  for (size_t i = 0; i < four.size(); i += 2)
+    sum += static_cast<unsigned char>(four[i]) << 8 | static_cast<unsigned char>(four[i + 1]);
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   EXPECT_EQ(sum, 0xffffu);
   EXPECT_EQ(port_unreachable(*Endpoint::parse("[::2]:1000"), *Endpoint::parse("[::3]:443")).size(), 8u + 40 + 8);
@@ -208,7 +221,8 @@ TEST(HttpJudge, JudgesAddressRulesByTheirOwnMethodsAndPaths) {
   network.allow = {rule};
   Destination to{0, "", *IpAddress::parse("93.184.216.34"), 80};
   const auto judge = [&](const std::string& line, const std::string& host) {
-    const auto head = net::parse_request_head(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n", net::RequestPlace::origin);
+    const auto head =
+        net::parse_request_head(line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n", net::RequestPlace::origin);
     return head && judge_http_request(network, to, *head).allowed;
   };
   EXPECT_TRUE(judge("GET /v1/x", "93.184.216.34"));

@@ -1,7 +1,7 @@
 // PipePool: pipes for splice(2), held by a flow only while bytes are in them. An ordinary user's pipes shrink to two
-// pages once fs.pipe-user-pages-soft is used up (about a thousand pipes), so there are few of them, used again and again;
-// past kPipes the caller copies instead. The kernel's default size is kept: 256 KiB and 1 MiB moved no more bytes a
-// second, over one connection and over 64. One thread. (pipe(7))
+// pages once fs.pipe-user-pages-soft is used up (about a thousand pipes), so there are few of them, used again and
+// again; past kPipes the caller copies instead. The kernel's default size is kept: 256 KiB and 1 MiB moved no more
+// bytes a second, over one connection and over 64. One thread. (pipe(7))
 #pragma once
 
 #include <memory>

@@ -88,7 +88,8 @@ loop::Task<void> serve_connect(Inspector& inspector, Connection connection, InBu
 }
 
 // Greeting, request, answer (RFC 1928). Each message is taken out of `in`.
-loop::Task<std::optional<net::SocksRequest>> read_socks_request(Connection& connection, InBuffer& in, TimePoint deadline) {
+loop::Task<std::optional<net::SocksRequest>> read_socks_request(Connection& connection, InBuffer& in,
+                                                                TimePoint deadline) {
   bool greeted = false;
   while (true) {
     if (!greeted) {
@@ -174,7 +175,8 @@ loop::Task<void> serve_proxy_connection(Inspector& inspector, Fd client, Endpoin
   else if (in.bytes().starts_with(kConnect))
     co_await serve_connect(inspector, std::move(*connection), std::move(in));
   else
-    co_await serve_http(inspector, std::move(*connection), std::move(none), std::move(in), std::nullopt, HttpRole::proxy);
+    co_await serve_http(inspector, std::move(*connection), std::move(none), std::move(in), std::nullopt,
+                        HttpRole::proxy);
 }
 
 }  // namespace stockade::egress

@@ -69,7 +69,9 @@ void write_record(WireWriter& out, const Notice& record) {
   out.put(record.seq).put(record.kind).put(record.decision).put(record.count).put(record.rule);
   out.put(static_cast<uint8_t>(record.by_deny_rule));
   out.put(cut_text(record.host, kHostLimit)).put(record.port);
-  out.put(cut_text(record.subject, kSubjectLimit)).put(cut_text(record.reason, kReasonLimit)).put(cut_text(record.hint, kReasonLimit));
+  out.put(cut_text(record.subject, kSubjectLimit))
+      .put(cut_text(record.reason, kReasonLimit))
+      .put(cut_text(record.hint, kReasonLimit));
   const size_t entries = std::min(record.evidence.size(), kEvidenceEntries);
   out.put(static_cast<uint8_t>(entries));
   for (size_t i = 0; i < entries; ++i) {
@@ -125,7 +127,9 @@ void read_record(WireReader& in, Dial& record) {
   record.original = read_endpoint(in);
 }
 
-void write_record(WireWriter& out, const Closed& record) { out.put(record.flow).put(static_cast<uint8_t>(record.abort)); }
+void write_record(WireWriter& out, const Closed& record) {
+  out.put(record.flow).put(static_cast<uint8_t>(record.abort));
+}
 void read_record(WireReader& in, Closed& record) {
   record.flow = in.get<uint64_t>();
   record.abort = read_flag(in);

@@ -65,8 +65,8 @@ struct Notice {
 struct Acked {
   static constexpr RecordType kType = RecordType::acked;
   uint64_t seq = 0;
-  uint64_t event = 0;    // its number there
-  bool proceed = true;   // false: the run has ended (this very event may have passed a limit), nothing is let through
+  uint64_t event = 0;   // its number there
+  bool proceed = true;  // false: the run has ended (this very event may have passed a limit), nothing is let through
 };
 
 // Comes with the descriptors of net::TransparentListeners, in their order; or with one explicit listener.

@@ -49,7 +49,8 @@ Notice make_notice(const Destination& to, std::string reason, std::string hint) 
 }
 
 std::string allow_hint(const Destination& to) {
-  const std::string who = to.host.empty() ? fmt::format("address: {}", to.address.to_string()) : fmt::format("host: {}", to.host);
+  const std::string who =
+      to.host.empty() ? fmt::format("address: {}", to.address.to_string()) : fmt::format("host: {}", to.host);
   return fmt::format("a person can allow it with \"- {{ {}, ports: [{}], {} }}\" under network.allow", who, to.port,
                      to.port == 80 ? "protocol: http" : "tls: passthrough");
 }
@@ -62,7 +63,8 @@ std::string answer_bytes(const Answer& answer, const Notice& notice, uint64_t ev
   refusal.status = answer.status;
   refusal.message = fmt::format("Stockade refused {}: {}", notice.subject, notice.reason);
   refusal.reason = notice.reason;
-  if (notice.rule >= 0) refusal.rule = fmt::format("network.{}[{}]", notice.by_deny_rule ? "deny" : "allow", notice.rule);
+  if (notice.rule >= 0)
+    refusal.rule = fmt::format("network.{}[{}]", notice.by_deny_rule ? "deny" : "allow", notice.rule);
   refusal.hint = notice.hint;
   if (event != 0) refusal.event = fmt::format("{}", event);
   return net::http_refusal(refusal, answer.with_body);

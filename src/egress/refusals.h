@@ -1,6 +1,6 @@
-// How the inspector says no: first the notice is in the log, then the agent gets the answer that its protocol understands
-// (403 with a JSON body, a fatal TLS alert, else a reset), and the connection ends without losing that answer. Also the
-// buffer of what was read and not yet judged, which counts against the process's bound.
+// How the inspector says no: first the notice is in the log, then the agent gets the answer that its protocol
+// understands (403 with a JSON body, a fatal TLS alert, else a reset), and the connection ends without losing that
+// answer. Also the buffer of what was read and not yet judged, which counts against the process's bound.
 #pragma once
 
 #include <optional>
@@ -39,7 +39,10 @@ class InBuffer {
     if (bytes_.empty()) bytes_ = std::string();
     charge();
   }
-  void append(std::string_view more) { bytes_ += more; charge(); }
+  void append(std::string_view more) {
+    bytes_ += more;
+    charge();
+  }
   std::string take() {
     std::string taken = std::move(bytes_);
     bytes_ = std::string();

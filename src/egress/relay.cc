@@ -17,7 +17,8 @@ void reset_on_close(int socket) {
   ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 }
 
-RelayHouse::RelayHouse(loop::Loop& loop, Ended ended) : loop_(loop), ended_(std::move(ended)), buffer_(kCopyBytes, '\0') {}
+RelayHouse::RelayHouse(loop::Loop& loop, Ended ended)
+    : loop_(loop), ended_(std::move(ended)), buffer_(kCopyBytes, '\0') {}
 
 void RelayHouse::start(RelayEnds ends, uint64_t flow) {
   auto spill_out = std::move(ends.to_upstream);

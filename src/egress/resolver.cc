@@ -25,7 +25,8 @@ struct Query {
 
 Result<Query> make_query(const std::string& name, net::DnsType type) {
   char noise[2 + 32];
-  if (::getrandom(noise, sizeof(noise), 0) != static_cast<ssize_t>(sizeof(noise))) return fail_errno("get random bytes");
+  if (::getrandom(noise, sizeof(noise), 0) != static_cast<ssize_t>(sizeof(noise)))
+    return fail_errno("get random bytes");
   uint16_t id;
   std::memcpy(&id, noise, sizeof(id));
   STOCKADE_ASSIGN(std::string bytes, net::build_dns_query(name, type, id, std::string_view(noise + 2, 32)));
@@ -132,7 +133,8 @@ loop::Task<Result<Resolver::Answer>> Resolver::ask(Endpoint server, std::string 
     }
     for (Query& query : queries) {
       if (query.answered) continue;
-      auto response = net::parse_dns_response(std::string_view(packet).substr(0, static_cast<size_t>(size)), query.bytes);
+      auto response =
+          net::parse_dns_response(std::string_view(packet).substr(0, static_cast<size_t>(size)), query.bytes);
       if (!response) continue;  // not the answer to this question: ignored, as a forged one would be
       if (response->truncated) {
         auto whole = co_await ask_tcp(server, query.bytes);
@@ -142,8 +144,10 @@ loop::Task<Result<Resolver::Answer>> Resolver::ask(Endpoint server, std::string 
       }
       query.answered = true;
       --open;
-      if (response->code == net::DnsCode::no_name) answer.no_such_name = true;
-      else if (response->code != net::DnsCode::no_error) refused = true;
+      if (response->code == net::DnsCode::no_name)
+        answer.no_such_name = true;
+      else if (response->code != net::DnsCode::no_error)
+        refused = true;
       for (const IpAddress& address : response->addresses)
         if (answer.addresses.size() < kAddressLimit) answer.addresses.push_back(address);
       if (!response->addresses.empty()) answer.ttl = std::min(answer.ttl, response->ttl);
@@ -161,7 +165,8 @@ loop::Task<Result<std::string>> Resolver::ask_tcp(Endpoint server, std::string q
   const TimePoint deadline = loop_.now() + kTcpTimeout;
   socket.exhausted_write();
   const loop::Wake wake = co_await socket.writable(deadline);
-  if (wake == loop::Wake::timeout) co_return fail(ErrorKind::unavailable, "the resolver {} does not answer", server.to_string());
+  if (wake == loop::Wake::timeout)
+    co_return fail(ErrorKind::unavailable, "the resolver {} does not answer", server.to_string());
   auto written = co_await loop::write_fully(socket, net::dns_tcp_frame(query), deadline);
   if (!written) co_return std::unexpected(std::move(written).error());
   net::DnsTcpReader reader(65535);

@@ -37,7 +37,8 @@ loop::Task<net::FirstBytes> first_bytes(Connection& connection, InBuffer& in, Ti
 }
 
 // The refusal is in the log. Finds out what the agent speaks, to answer in kind.
-loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, Notice notice, uint64_t event, InBuffer in) {
+loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, Notice notice, uint64_t event,
+                                 InBuffer in) {
   if (inspector.sessions() > kExplainedAtOnce) {
     reset_on_close(connection.client.get());
     co_return;
@@ -53,7 +54,8 @@ loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, No
 std::string first_bytes_reason(net::FirstBytes first, bool spoke) {
   if (first == net::FirstBytes::http2) return "HTTP/2 without TLS can't be judged";
   if (first == net::FirstBytes::need_more && !spoke)
-    return fmt::format("the client sent nothing for {} s", std::chrono::duration_cast<std::chrono::seconds>(kFirstBytesDeadline).count());
+    return fmt::format("the client sent nothing for {} s",
+                       std::chrono::duration_cast<std::chrono::seconds>(kFirstBytesDeadline).count());
   return "neither TLS nor HTTP/1.1 is spoken here";
 }
 
@@ -90,7 +92,8 @@ loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destinat
     }
     if (result.state != net::HelloState::need_more) {
       answer.alert = net::TlsAlert::decode_error;
-      reason = fmt::format("malformed TLS: {}", result.state == net::HelloState::malformed ? result.reason : "no ClientHello");
+      reason = fmt::format("malformed TLS: {}",
+                           result.state == net::HelloState::malformed ? result.reason : "no ClientHello");
       break;
     }
     auto count = co_await in.read_more(connection.client, deadline);
@@ -161,7 +164,8 @@ std::optional<Notice> judge_destination(const policy::Network& network, Destinat
     to.rule = verdict.rule;
     return std::nullopt;
   }
-  Notice notice = make_notice(to, verdict.reason, verdict.by_deny_rule ? "a deny rule beats every allow rule" : allow_hint(to));
+  Notice notice =
+      make_notice(to, verdict.reason, verdict.by_deny_rule ? "a deny rule beats every allow rule" : allow_hint(to));
   if (verdict.action == policy::Action::ask) notice.reason = "the rule asks a person, and approvals are not built yet";
   notice.rule = verdict.rule;
   notice.by_deny_rule = verdict.by_deny_rule;
@@ -236,13 +240,15 @@ loop::Task<void> serve_admitted(Inspector& inspector, Connection connection, Des
     reason = first_bytes_reason(first, !in.bytes().empty());
   if (!reason.empty()) {
     if (ready) inspector.flow_ended(ready->flow, true);
-    Notice notice = make_notice(to, std::move(reason), "a rule with protocol: tcp passes any protocol to this host and port");
+    Notice notice =
+        make_notice(to, std::move(reason), "a rule with protocol: tcp passes any protocol to this host and port");
     Answer answer = answer_for(first);
     co_await refuse(inspector, std::move(connection), std::move(notice), std::move(answer));
   } else if (first == net::FirstBytes::tls) {
     co_await serve_tls(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready));
   } else {
-    co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready), HttpRole::origin);
+    co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready),
+                        HttpRole::origin);
   }
 }
 

@@ -16,7 +16,8 @@ loop::Task<void> serve_connection(Inspector& inspector, Fd client, Endpoint peer
 // A connection to the explicit proxy: SOCKS5, HTTP CONNECT or HTTP absolute-form, told apart by the first byte.
 loop::Task<void> serve_proxy_connection(Inspector& inspector, Fd client, Endpoint peer);
 
-// The judgement of a destination; sets `to.rule` and returns none when a rule allows it, else the notice to refuse with.
+// The judgement of a destination; sets `to.rule` and returns none when a rule allows it, else the notice to refuse
+// with.
 std::optional<Notice> judge_destination(const policy::Network& network, Destination& to);
 
 // What follows the allowlist. `ready` is the upstream connection if it stands already (CONNECT, SOCKS5).

@@ -74,7 +74,8 @@ std::string dns_reply(const std::string& query, std::map<std::string, std::vecto
   } else if (parsed->type == 1 || parsed->type == 28) {
     std::vector<IpAddress> family;
     for (const std::string& text : found->second)
-      if (const auto address = IpAddress::parse(text); address && address->is_v4() == (parsed->type == 1)) family.push_back(*address);
+      if (const auto address = IpAddress::parse(text); address && address->is_v4() == (parsed->type == 1))
+        family.push_back(*address);
     size_t& turn = asked[parsed->name + (parsed->type == 1 ? "/4" : "/6")];
     if (!family.empty()) reply.addresses = {family[std::min(turn, family.size() - 1)]};
     ++turn;
@@ -149,13 +150,13 @@ int run_script(Script& script) {
   if (auto routed = net::route_everything_to_loopback(); !routed) die(routed.error().message().c_str());
   auto ready = make_pipe().value();
   Pid servers = fork_child([&] {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    Servers book;
-    if (script.servers) script.servers(book);
-    ready.write.reset();
-    ::pause();
-    return 0;
-  }).value();
+                  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+                  Servers book;
+                  if (script.servers) script.servers(book);
+                  ready.write.reset();
+                  ::pause();
+                  return 0;
+                }).value();
   ready.write.reset();
   char none;
   (void)!::read(ready.read.get(), &none, 1);  // the servers listen
@@ -194,13 +195,15 @@ int run_script(Script& script) {
     }
   }
   if (script.check_total) {
-    const auto refused = static_cast<uint64_t>(count_events(authority.events, "connect", event::Decision::deny)) + authority.repeated;
+    const auto refused =
+        static_cast<uint64_t>(count_events(authority.events, "connect", event::Decision::deny)) + authority.repeated;
     EXPECT_EQ(refused, static_cast<uint64_t>(shared_counters->agent_connects));
   }
   if (script.check) script.check(authority.events, *shared_counters);
   if (testing::Test::HasFailure()) {
     for (const auto& event : authority.events)
-      fmt::print(stderr, "  event {} {} {} — {} ({})\n", event.kind, event.subject, event::to_string(event.decision), event.reason, event.where);
+      fmt::print(stderr, "  event {} {} {} — {} ({})\n", event.kind, event.subject, event::to_string(event.decision),
+                 event.reason, event.where);
   }
   link->reset();
   loop->cancel_all();
@@ -235,7 +238,8 @@ void Servers::dns(const std::string& endpoint, std::map<std::string, std::vector
       std::string query(4096, '\0');
       sockaddr_storage from;
       socklen_t size = sizeof(from);
-      const ssize_t count = ::recvfrom(socket, query.data(), query.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+      const ssize_t count =
+          ::recvfrom(socket, query.data(), query.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
       if (count <= 0) continue;
       __atomic_add_fetch(&shared_counters->dns_queries, 1, __ATOMIC_SEQ_CST);
       const std::string reply = dns_reply(query.substr(0, static_cast<size_t>(count)), answers, asked);
@@ -246,7 +250,8 @@ void Servers::dns(const std::string& endpoint, std::map<std::string, std::vector
 
 void play(Script script) {
   if (::getuid() != 0) GTEST_SKIP() << "needs root to make network namespaces for both kinds of user";
-  shared_counters = static_cast<Counters*>(::mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  shared_counters = static_cast<Counters*>(
+      ::mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   new (shared_counters) Counters();
   auto child = fork_child([&] {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -303,7 +308,9 @@ std::vector<std::string> look_up(const std::string& name, bool v6, bool tcp) {
     sockaddr_storage address;
     const socklen_t size = Endpoint::parse("8.8.8.8:53")->to_sockaddr(address);
     // Connected: only an answer from the address that was asked arrives.
-    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), size) < 0 || ::send(fd, query->data(), query->size(), 0) < 0) return {};
+    if (::connect(fd, reinterpret_cast<sockaddr*>(&address), size) < 0 ||
+        ::send(fd, query->data(), query->size(), 0) < 0)
+      return {};
     count = ::recv(fd, reply.data(), reply.size(), 0);
     ::close(fd);
   }
@@ -359,7 +366,8 @@ std::string client_hello(const std::string& sni, bool ech) {
     extensions += two(0) + two(name.size() + 2) + two(name.size()) + name;
   }
   if (ech) extensions += two(0xfe0d) + two(4) + std::string("\0\0\0\0", 4);
-  std::string body = two(0x0303) + std::string(32, 'r') + std::string(1, '\0') + two(2) + two(0x1301) + std::string("\1\0", 2);
+  std::string body =
+      two(0x0303) + std::string(32, 'r') + std::string(1, '\0') + two(2) + two(0x1301) + std::string("\1\0", 2);
   body += two(extensions.size()) + extensions;
   const std::string handshake = std::string("\1\0", 2) + two(body.size()) + body;
   return std::string("\x16\x03\x01", 3) + two(handshake.size()) + handshake;
@@ -386,7 +394,8 @@ policy::Policy policy_of(std::vector<policy::NetworkRule> rules) {
   return policy;
 }
 
-int count_events(const std::vector<event::Event>& events, std::string_view kind, event::Decision decision, std::string_view subject) {
+int count_events(const std::vector<event::Event>& events, std::string_view kind, event::Decision decision,
+                 std::string_view subject) {
   int count = 0;
   for (const auto& event : events)
     if (event.kind == kind && event.decision == decision && (subject.empty() || event.subject == subject)) ++count;

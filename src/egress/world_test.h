@@ -1,7 +1,7 @@
 // A miniature internet for the tests of this folder: one network namespace in which every address is local (servers may
-// bind any, none is an address of the host), a second one behind Stockade's redirect for the agent, and the real workers
-// between them. Everything runs in a forked child, as root or as an ordinary user in a user namespace of its own, and is
-// gone with it.
+// bind any, none is an address of the host), a second one behind Stockade's redirect for the agent, and the real
+// workers between them. Everything runs in a forked child, as root or as an ordinary user in a user namespace of its
+// own, and is gone with it.
 #pragma once
 
 #include <functional>
@@ -51,7 +51,8 @@ void play(Script script);
 // Twice: as root, and as an ordinary user.
 void play_as_both(const Script& script);
 
-// ---- for agents (blocking, with deadlines) -----------------------------------------------------------------------------
+// ---- for agents (blocking, with deadlines)
+// -----------------------------------------------------------------------------
 int connect_to(const std::string& endpoint);  // -1 with errno
 std::vector<std::string> look_up(const std::string& name, bool v6 = false, bool tcp = false);
 int connect_to_name(const std::string& name, int port, bool v6 = false);
@@ -63,7 +64,8 @@ std::string client_hello(const std::string& sni, bool ech = false);  // empty: n
 
 Counters& counters();
 
-// ---- policies ----------------------------------------------------------------------------------------------------------
+// ---- policies
+// ----------------------------------------------------------------------------------------------------------
 policy::NetworkRule allow(const std::string& host, int port, policy::Protocol protocol = policy::Protocol::automatic);
 policy::Policy policy_of(std::vector<policy::NetworkRule> rules);  // resolver 9.9.9.9:53
 

@@ -51,7 +51,7 @@ class ChainWriter {
   uint64_t allocated_ = 0;  // the file's blocks reach to here
   bool failed_ = false;
   bool closing_ = false;
-  Fd reserve_file_;         // where the filesystem can't allocate past the end: a file of zeros, given up at the end
+  Fd reserve_file_;  // where the filesystem can't allocate past the end: a file of zeros, given up at the end
   uint64_t reserve_file_size_ = 0;
 };
 

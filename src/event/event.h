@@ -1,7 +1,7 @@
 // Event: one thing that a process of ours decided. Every part makes events; the audit log stores them, limits and rules
 // consume them, `logs`, `audit` and `why` are views of them. A plain value; the log alone fills seq, time, run and the
-// chain. Texts may hold bytes that the agent chose: the encoder escapes and bounds them (docs/events.md has the format).
-// Secrets never appear: evidence names a pattern and a place, it does not quote a value.
+// chain. Texts may hold bytes that the agent chose: the encoder escapes and bounds them (docs/events.md has the
+// format). Secrets never appear: evidence names a pattern and a place, it does not quote a value.
 #pragma once
 
 #include <array>

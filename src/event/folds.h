@@ -44,7 +44,8 @@ class FoldTable {
   FoldTable() = default;
   static Result<FoldTable> create(int directory, Shape shape);
   static void remove(int directory);
-  // A dead or foreign writer's slots, free ones left out, by the time of their last use. A missing file is an empty table.
+  // A dead or foreign writer's slots, free ones left out, by the time of their last use. A missing file is an empty
+  // table.
   static Result<std::vector<FoldSlot>> read(int directory);
 
   explicit operator bool() const { return slots_ != nullptr; }
@@ -68,8 +69,8 @@ class FoldTable {
   std::vector<Pending> pending();
   void written(const Pending& pending);
 
-  // Frees up to `limit` slots of single refusals that have nothing pending and were not used since the last call, but only
-  // until half are free: what is forgotten counts as a different refusal when it comes again.
+  // Frees up to `limit` slots of single refusals that have nothing pending and were not used since the last call, but
+  // only until half are free: what is forgotten counts as a different refusal when it comes again.
   void forget_idle(uint32_t limit);
   uint32_t used() const { return static_cast<uint32_t>(entries_.size()); }
   uint64_t first_seq(const Place& place) const { return slots_[place.slot].first_seq; }

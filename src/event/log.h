@@ -42,7 +42,8 @@ class AuditLog {
 
   Result<void> flush_folds();
   Result<void> checkpoint();
-  // Checks that the key can sign, for a moment when nobody waits (the agent is starting): not only at the end. Optional.
+  // Checks that the key can sign, for a moment when nobody waits (the agent is starting): not only at the end.
+  // Optional.
   Result<void> prepare_signing();
 
   // Writes the counts and the signed end, and hands the head on to the next run. `ended_by` is monitor's word.

@@ -14,11 +14,11 @@ namespace stockade::event {
 struct Filter {
   std::optional<Wall> wall;
   std::optional<Decision> decision;
-  std::string kind;                // empty: any
-  std::string subject_part;        // empty: any
+  std::string kind;          // empty: any
+  std::string subject_part;  // empty: any
   uint64_t from_seq = 0;
-  bool refusals_only = false;      // deny, and what ended or paused the run
-  bool own_records = true;         // the log's own: start, checkpoint, end
+  bool refusals_only = false;  // deny, and what ended or paused the run
+  bool own_records = true;     // the log's own: start, checkpoint, end
   bool matches(const Event& event) const;
 };
 

@@ -58,8 +58,9 @@ Result<void> read_pem(int fd, const char* name, std::string_view label, std::str
   bool ok = false;
   if (file.size > begin + kBase64) {
     const size_t encoded = file.bytes[begin + 60] == '\n' ? 60 : kBase64;
-    ok = ::sodium_base642bin(der.bytes.data(), der.bytes.size(), reinterpret_cast<const char*>(file.bytes.data() + begin),
-                             encoded, nullptr, nullptr, nullptr, sodium_base64_VARIANT_ORIGINAL) == 0;
+    ok = ::sodium_base642bin(der.bytes.data(), der.bytes.size(),
+                             reinterpret_cast<const char*>(file.bytes.data() + begin), encoded, nullptr, nullptr,
+                             nullptr, sodium_base64_VARIANT_ORIGINAL) == 0;
     std::memcpy(key, der.bytes.data() + prefix.size(), 32);
     Secret again;
     write_pem(again, label, prefix, key);

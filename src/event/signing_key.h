@@ -1,7 +1,7 @@
-// SigningKey: the person's Ed25519 key that signs heads of audit logs (RFC 8032, libsodium). It lies in the user's state
-// directory as `audit-key.pem` (PKCS #8, 0600), its public half beside it as `audit-key.pub` (SubjectPublicKeyInfo), so
-// that `openssl pkeyutl -verify -rawin` can check a log without us. The key is in memory only while a signature is
-// made: workers forked from the supervisor inherit nothing of it, and close the descriptor.
+// SigningKey: the person's Ed25519 key that signs heads of audit logs (RFC 8032, libsodium). It lies in the user's
+// state directory as `audit-key.pem` (PKCS #8, 0600), its public half beside it as `audit-key.pub`
+// (SubjectPublicKeyInfo), so that `openssl pkeyutl -verify -rawin` can check a log without us. The key is in memory
+// only while a signature is made: workers forked from the supervisor inherit nothing of it, and close the descriptor.
 // It does not defend against somebody who can read the file: such a one can sign.
 #pragma once
 

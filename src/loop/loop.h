@@ -43,8 +43,8 @@ class Waiter {
   Loop* loop_ = nullptr;
   std::coroutine_handle<> coroutine_;
   Wake wake_ = Wake::ready;
-  bool queued_ = false;                      // resumption is in the loop's ready queue
-  Waiter** slot_ = nullptr;                  // the pointer that leads to us
+  bool queued_ = false;      // resumption is in the loop's ready queue
+  Waiter** slot_ = nullptr;  // the pointer that leads to us
   std::multimap<TimePoint, Waiter*>::iterator timer_;
   bool timed_ = false;
 };
@@ -160,8 +160,9 @@ class AsyncFd {
   // Call when a read (or write) answered EAGAIN, before awaiting.
   void exhausted_read() { state_->read_ready = false; }
   void exhausted_write() { state_->write_ready = false; }
-  // The kernel reported that the peer sends no more, or an error: reads go on until they say so themselves. Until then a
-  // stream's read that filled less than its buffer has emptied it, and may be followed by exhausted_read(). (epoll(7))
+  // The kernel reported that the peer sends no more, or an error: reads go on until they say so themselves. Until then
+  // a stream's read that filled less than its buffer has emptied it, and may be followed by exhausted_read().
+  // (epoll(7))
   bool peer_ended() const { return state_->peer_ended; }
 
  private:
@@ -210,7 +211,8 @@ class Signal {
   std::list<Waiter*> waiting_;
 };
 
-// ---- the usual operations, each trying first and waiting after EAGAIN -------------------------------------------------
+// ---- the usual operations, each trying first and waiting after EAGAIN
+// -------------------------------------------------
 
 // 0 at the end of the stream. A timeout is an Error of kind limit.
 Task<Result<size_t>> read_some(AsyncFd& fd, char* buffer, size_t size, TimePoint deadline = kNever);

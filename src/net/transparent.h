@@ -14,9 +14,9 @@ namespace stockade::net {
 // Listeners on ports below 1024 (the agent can't bind those), all non-blocking. The accepted TCP socket's own address
 // is the original destination; UDP sockets deliver IP_RECVORIGDSTADDR, DNS sockets IP_PKTINFO.
 struct TransparentListeners {
-  Fd tcp4, tcp6;    // every TCP connection except port 53
-  Fd udp4, udp6;    // every UDP packet except port 53
-  Fd dns4, dns6;    // UDP port 53 of any address
+  Fd tcp4, tcp6;  // every TCP connection except port 53
+  Fd udp4, udp6;  // every UDP packet except port 53
+  Fd dns4, dns6;  // UDP port 53 of any address
   Fd dns_tcp4, dns_tcp6;
   Fd icmp4, icmp6;  // raw sockets to answer refused UDP with port-unreachable
   Fd proxy_http;    // 127.0.0.1: explicit proxy (HTTP and CONNECT), only with env.proxy
@@ -32,7 +32,7 @@ inline constexpr uint16_t kUdpListenerPort = 2;
 inline constexpr uint16_t kProxyHttpPort = 3;
 inline constexpr uint16_t kProxySocksPort = 4;
 
-Result<void> bring_up_loopback();          // lo up, nothing else (a run without network)
+Result<void> bring_up_loopback();  // lo up, nothing else (a run without network)
 Result<void> route_everything_to_loopback();
 Result<void> install_redirect_rules();
 Result<TransparentListeners> open_transparent_listeners(bool explicit_proxy);

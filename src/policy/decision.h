@@ -35,7 +35,7 @@ const NetworkRule* denied_address(const Network& network, const IpAddress& addre
 // May this request pass, given that `rule` (an index into network.allow) admitted its connection? Every allow rule
 // for the host and port is considered: the request passes if one of them admits method and path and no deny rule
 // matches. `path` is the normalised path without the query.
-Verdict judge_request(const Network& network, std::string_view canonical_host, uint16_t port,
-                      std::string_view method, std::string_view path);
+Verdict judge_request(const Network& network, std::string_view canonical_host, uint16_t port, std::string_view method,
+                      std::string_view path);
 
 }  // namespace stockade::policy

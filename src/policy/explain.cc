@@ -100,7 +100,8 @@ class Explanation {
   const char* where_disk_lies() const {
     const auto disk = std::ranges::find(strengths_, "disk", &LimitStrength::limit);
     if (disk == strengths_.end()) return "That is memory, where it counts as such, or a disk in the run's state.";
-    return disk->strength == Strength::hard ? "That is memory, and counts as such." : "That is a disk, in the run's state.";
+    return disk->strength == Strength::hard ? "That is memory, and counts as such."
+                                            : "That is a disk, in the run's state.";
   }
 
   void limit(const char* key, const char* words, const std::string& value, const char* fallback) {

@@ -115,8 +115,9 @@ class Resolver {
     if (terms.narrowing || terms.looking) return true;
     for (const std::string& link : source.links)
       if (lies_in_written_place(surroundings_, link))
-        return refuse(fmt::format("an earlier run could have written the symbolic link {} that leads to it", quoted(link, 200)),
-                      fmt::format("name the file itself: {}", source.path));
+        return refuse(
+            fmt::format("an earlier run could have written the symbolic link {} that leads to it", quoted(link, 200)),
+            fmt::format("name the file itself: {}", source.path));
     if (!terms.needs_trust && !lies_in_written_place(surroundings_, source.path)) return true;
     const auto trusted = is_trusted(surroundings_, source.path, source.sha256);
     if (!trusted) return refuse(trusted.error().message(), trusted.error().hint());

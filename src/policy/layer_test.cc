@@ -92,8 +92,9 @@ TEST_F(Layers, GiveNoPresetToAProgramThatARunCouldHaveWrittenHoweverItIsReached)
   fs::create_symlink(s_.cwd + "/codex", root_ / "bin/codex");
   fs::create_directories(s_.cwd + "/linked");
   fs::create_symlink(root_ / "home/dist/codex", s_.cwd + "/linked/codex");
-  for (const std::string& program : {std::string("./codex"), std::string("codex/../codex"), std::string("../project/codex"),
-                                     (root_ / "bin/codex").string(), std::string("linked/codex")}) {
+  for (const std::string& program :
+       {std::string("./codex"), std::string("codex/../codex"), std::string("../project/codex"),
+        (root_ / "bin/codex").string(), std::string("linked/codex")}) {
     Request request;
     request.program = program;
     EXPECT_FALSE(connects(layer(request, s_), "api.openai.com")) << program;

@@ -32,13 +32,15 @@ struct Run {
   std::optional<std::string> workdir;  // inside
 };
 
-// ---- wall 1: tools ---------------------------------------------------------------------------------------------------
+// ---- wall 1: tools
+// ---------------------------------------------------------------------------------------------------
 struct Programs {
   std::optional<std::vector<std::string>> allow;  // absent: any program that is visible
   Location where;
 };
 
-// ---- wall 2: sandbox -------------------------------------------------------------------------------------------------
+// ---- wall 2: sandbox
+// -------------------------------------------------------------------------------------------------
 enum class Strictness { polled, hard };
 enum class ProcView { normal, minimal };
 
@@ -74,7 +76,8 @@ struct Sandbox {
   Location where;
 };
 
-// ---- wall 3: network -------------------------------------------------------------------------------------------------
+// ---- wall 3: network
+// -------------------------------------------------------------------------------------------------
 enum class Protocol { automatic, tls, http, tcp };
 enum class TlsMode { unset, passthrough, inspect };
 
@@ -85,11 +88,11 @@ struct PortRange {
 
 // One entry of network.allow or network.deny: by name (exact or "*.suffix": one or more labels) or by address.
 struct NetworkRule {
-  std::string host;             // lower case, punycode, no trailing dot; empty for an address rule
-  std::optional<Cidr> address;  // set for an address rule
-  std::vector<PortRange> ports;         // allow: absent in the file means 443; deny: absent means every port
-  std::vector<std::string> methods;     // empty: any
-  std::vector<std::string> paths;       // globs; empty: any
+  std::string host;                  // lower case, punycode, no trailing dot; empty for an address rule
+  std::optional<Cidr> address;       // set for an address rule
+  std::vector<PortRange> ports;      // allow: absent in the file means 443; deny: absent means every port
+  std::vector<std::string> methods;  // empty: any
+  std::vector<std::string> paths;    // globs; empty: any
   Protocol protocol = Protocol::automatic;
   TlsMode tls = TlsMode::unset;
   std::vector<std::string> programs;  // empty: any
@@ -108,7 +111,8 @@ struct Network {
   Location where;                    // of the section; empty when no layer has one
 };
 
-// ---- wall 4: files ---------------------------------------------------------------------------------------------------
+// ---- wall 4: files
+// ---------------------------------------------------------------------------------------------------
 enum class Access { read, write, write_only, hide };
 
 struct FileRule {
@@ -122,7 +126,8 @@ struct FileRule {
   Location where;
 };
 
-// ---- wall 5: limits --------------------------------------------------------------------------------------------------
+// ---- wall 5: limits
+// --------------------------------------------------------------------------------------------------
 struct Limits {
   std::optional<std::chrono::milliseconds> time;
   std::optional<uint64_t> requests;
@@ -133,7 +138,8 @@ struct Limits {
   Location where;
 };
 
-// ---- tests -----------------------------------------------------------------------------------------------------------
+// ---- tests
+// -----------------------------------------------------------------------------------------------------------
 enum class TestSubject { connect, read, write, exec };
 struct Test {
   TestSubject subject = TestSubject::connect;

@@ -78,7 +78,8 @@ Result<std::optional<SourceFile>> read_source(const std::string& path, bool foll
     return std::unexpected(std::move(walked).error());
   }
   // O_NONBLOCK: a FIFO in place of the file must not hold us.
-  const Fd fd(::open(fmt::format("/proc/self/fd/{}", walked->place.get()).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const Fd fd(::open(fmt::format("/proc/self/fd/{}", walked->place.get()).c_str(),
+                     O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return fail_errno("open");
   struct stat status;
   if (::fstat(fd.get(), &status) < 0) return fail_errno("stat");

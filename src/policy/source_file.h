@@ -13,7 +13,7 @@
 namespace stockade::policy {
 
 struct SourceFile {
-  std::string path;  // where the descriptor really points: absolute, no symbolic links
+  std::string path;                // where the descriptor really points: absolute, no symbolic links
   std::vector<std::string> links;  // the symbolic links that led there: whoever could write one chose the file
   std::string bytes;
   std::string sha256;

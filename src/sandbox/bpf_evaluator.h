@@ -1,7 +1,8 @@
 // Runs a seccomp filter in user space, so that tests and the filter generator can ask what it answers without a kernel:
-// (architecture, system call, arguments) in, SECCOMP_RET_* out. Covers exactly the instructions that seccomp accepts and
-// our compiler emits (LD|W|ABS, ALU AND, JA, JEQ, JGE, JGT, JSET, RET K); whatever else it meets is a kill, as is a jump
-// or load out of bounds. Facts: Linux Documentation/networking/filter.rst, kernel/seccomp.c seccomp_check_filter().
+// (architecture, system call, arguments) in, SECCOMP_RET_* out. Covers exactly the instructions that seccomp accepts
+// and our compiler emits (LD|W|ABS, ALU AND, JA, JEQ, JGE, JGT, JSET, RET K); whatever else it meets is a kill, as is a
+// jump or load out of bounds. Facts: Linux Documentation/networking/filter.rst, kernel/seccomp.c
+// seccomp_check_filter().
 #pragma once
 
 #include <linux/filter.h>

@@ -112,7 +112,8 @@ Result<void> RunCgroup::make_v2(const CgroupRequest& request, const CgroupPlaces
   if (request.memory && parent->memory) {
     STOCKADE_TRY(write_file(limited, "memory.max", std::to_string(*request.memory)));
     // Absent where the kernel has no swap accounting.
-    if (auto swap = write_file(limited, "memory.swap.max", "0"); !swap && swap.error().error_number() != ENOENT) return swap;
+    if (auto swap = write_file(limited, "memory.swap.max", "0"); !swap && swap.error().error_number() != ENOENT)
+      return swap;
     STOCKADE_TRY(write_file(limited, "memory.oom.group", "1"));
     v2_memory_ = true;
   }
@@ -121,7 +122,8 @@ Result<void> RunCgroup::make_v2(const CgroupRequest& request, const CgroupPlaces
     v2_cpus_ = true;
   }
   if (request.pids && parent->pids) {
-    STOCKADE_TRY(write_file(limited, "pids.max", std::to_string(*request.pids + 1 + (request.workers ? kWorkerRoom : 0))));
+    STOCKADE_TRY(
+        write_file(limited, "pids.max", std::to_string(*request.pids + 1 + (request.workers ? kWorkerRoom : 0))));
     v2_pids_ = true;
   }
   return {};
@@ -235,13 +237,15 @@ Result<void> RunCgroup::thaw() {
 }
 
 std::optional<uint64_t> RunCgroup::memory_used() const {
-  if (v2_memory_) return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.current"), "");
+  if (v2_memory_)
+    return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.current"), "");
   if (memory_.directory) return number_of(read_small(memory_.directory, "memory.usage_in_bytes"), "");
   return std::nullopt;
 }
 
 uint64_t RunCgroup::out_of_memory_kills() const {
-  if (v2_memory_) return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.events"), "oom_kill");
+  if (v2_memory_)
+    return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.events"), "oom_kill");
   if (memory_.directory) return number_of(read_small(memory_.directory, "memory.oom_control"), "oom_kill");
   return 0;
 }
@@ -283,6 +287,8 @@ Result<int> remove_leftover_cgroups(const std::string& run_id, const CgroupPlace
   return outcome;
 }
 
-Result<int> remove_leftover_cgroups(const std::string& run_id) { return remove_leftover_cgroups(run_id, find_own_cgroups()); }
+Result<int> remove_leftover_cgroups(const std::string& run_id) {
+  return remove_leftover_cgroups(run_id, find_own_cgroups());
+}
 
 }  // namespace stockade::sandbox

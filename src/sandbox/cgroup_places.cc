@@ -1,9 +1,9 @@
 // Finding the cgroup trees: a unified one (v2), a hybrid (v1 with a v2 tree beside it), or v1 alone; and inside the
 // v2 tree the nearest directory where we may make a leaf with controllers. A cgroup that holds processes can't hand
 // controllers to children (cgroup-v2.rst, "no internal processes"), so that is usually the parent of our own.
-#include "sandbox/cgroup_v2.h"
-
 #include <unistd.h>
+
+#include "sandbox/cgroup_v2.h"
 
 namespace stockade::sandbox {
 
@@ -27,8 +27,10 @@ bool has_controller(std::string_view list, std::string_view name) {
 
 CgroupPlaces find_cgroups(const std::string& mount, std::string_view own) {
   CgroupPlaces places;
-  if (exists(mount + "/cgroup.controllers")) places.v2_root = mount;
-  else if (exists(mount + "/unified/cgroup.procs")) places.v2_root = mount + "/unified";
+  if (exists(mount + "/cgroup.controllers"))
+    places.v2_root = mount;
+  else if (exists(mount + "/unified/cgroup.procs"))
+    places.v2_root = mount + "/unified";
   while (!own.empty()) {
     const size_t end = own.find('\n');
     const std::string_view line = own.substr(0, end);
@@ -46,7 +48,8 @@ CgroupPlaces find_cgroups(const std::string& mount, std::string_view own) {
     const std::string list = "," + std::string(controllers) + ",";
     const auto note = [&](const char* name, std::string& place) {
       const std::string tree = mount + "/" + name;
-      if (list.find(fmt::format(",{},", name)) != std::string::npos && exists(tree)) place = existing_or_root(tree, path);
+      if (list.find(fmt::format(",{},", name)) != std::string::npos && exists(tree))
+        place = existing_or_root(tree, path);
     };
     note("memory", places.v1_memory);
     note("cpu", places.v1_cpu);
@@ -73,7 +76,8 @@ std::optional<V2Parent> find_v2_parent(const CgroupPlaces& places) {
     if (is_writable_cgroup(directory)) {
       auto controllers = read_file(directory + "/cgroup.subtree_control", 4096);
       V2Parent found{directory, controllers && has_controller(*controllers, "memory"),
-                     controllers && has_controller(*controllers, "cpu"), controllers && has_controller(*controllers, "pids")};
+                     controllers && has_controller(*controllers, "cpu"),
+                     controllers && has_controller(*controllers, "pids")};
       if (found.memory && found.pids) return found;
       if (!plain) plain = found;
     }
@@ -93,7 +97,8 @@ LimitSupport probe_limit_support(const CgroupPlaces& places) {
   LimitSupport support;
   support.memory = choose(v2 && v2->memory, places.v1_memory, "memory");
   support.cpus = choose(v2 && v2->cpus, places.v1_cpu, "cpu");
-  // The agent's kernel uid is its own (root), or counts in its own user namespace: the kernel holds it without a cgroup.
+  // The agent's kernel uid is its own (root), or counts in its own user namespace: the kernel holds it without a
+  // cgroup.
   support.pids = {Strength::hard, "RLIMIT_NPROC of the user namespace"};
   return support;
 }

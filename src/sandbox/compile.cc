@@ -43,27 +43,33 @@ Result<Program> find_program(const std::string& name, const std::string& workdir
   for (std::string& candidate : candidates) {
     auto located = tree.locate(candidate);
     if (!located) continue;
-    if (located->is_file() && (located->status.st_mode & 0111) != 0) return Program{std::move(candidate), std::move(*located)};
+    if (located->is_file() && (located->status.st_mode & 0111) != 0)
+      return Program{std::move(candidate), std::move(*located)};
     found_other = true;
   }
   if (found_other) {
-    return command_error(EACCES, fmt::format("start {}", name), "it is not an executable file: chmod +x, or name its interpreter");
+    return command_error(EACCES, fmt::format("start {}", name),
+                         "it is not an executable file: chmod +x, or name its interpreter");
   }
   return command_error(ENOENT, fmt::format("find {}", name),
-                       name.find('/') != std::string::npos ? "the path is looked up inside the sandbox: see `files` and `at`"
-                                                           : "it is in no directory of PATH");
+                       name.find('/') != std::string::npos
+                           ? "the path is looked up inside the sandbox: see `files` and `at`"
+                           : "it is in no directory of PATH");
 }
 
 bool is_shown(const std::vector<Mount>& files, const std::string& real_path) {
   return std::ranges::any_of(files, [&](const Mount& mount) {
-    return (mount.kind == MountKind::bind || mount.kind == MountKind::overlay_read) && is_at_or_below(real_path, mount.source);
+    return (mount.kind == MountKind::bind || mount.kind == MountKind::overlay_read) &&
+           is_at_or_below(real_path, mount.source);
   });
 }
 
 std::unexpected<Error> not_visible(const std::string& what, const std::string& real_path) {
-  return command_error(ENOENT, fmt::format("start {}: the sandbox does not show {}", what, real_path),
-                       fmt::format("it is in none of the places where programs are installed: add {{ host: {}, access: read }} to `files`",
-                                   parent_of(real_path)));
+  return command_error(
+      ENOENT, fmt::format("start {}: the sandbox does not show {}", what, real_path),
+      fmt::format(
+          "it is in none of the places where programs are installed: add {{ host: {}, access: read }} to `files`",
+          parent_of(real_path)));
 }
 
 // The whole of what the agent sees, but for the policy's own mounts.
@@ -81,19 +87,21 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
   const bool listed = policy.programs.allow.has_value();
   roots.add_path_entries(listed ? PathRoots::none : PathRoots::all,
                          [&](const std::string& path) { return is_shown(files, path); });
-  STOCKADE_ASSIGN(const Program program, find_program(command, workdir, tree, files,
-                                                     listed ? search_order(roots.search_path()) : roots.search_path()));
+  STOCKADE_ASSIGN(
+      const Program program,
+      find_program(command, workdir, tree, files, listed ? search_order(roots.search_path()) : roots.search_path()));
 
   if (listed) {
-    STOCKADE_TRY(add_listed_programs(tree, {.allow = *policy.programs.allow, .command = program.spelled}, roots, view.mounts,
-                                     view.notes));
+    STOCKADE_TRY(add_listed_programs(tree, {.allow = *policy.programs.allow, .command = program.spelled}, roots,
+                                     view.mounts, view.notes));
   } else {
     const bool in_files = is_shown(files, program.located.path);
     // A name found along PATH was put there by the person; a path may be anything.
     if (!in_files) roots.add_program(program.spelled, command.find('/') == std::string::npos);
     if (in_files) roots.add_interpreter(program.located.path);
     const std::string parent = parent_of(program.spelled);
-    if (const auto place = tree.locate(parent); place && !is_shown(files, place->path) && !roots.is_chosen_by_a_run(parent) &&
+    if (const auto place = tree.locate(parent); place && !is_shown(files, place->path) &&
+                                                !roots.is_chosen_by_a_run(parent) &&
                                                 roots.covers(program.located.path)) {
       roots.add_directory(place->path);
     }
@@ -104,7 +112,9 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
   if (!visible(program.located.path)) return not_visible(command, program.located.path);
   if (const auto interpreter = interpreter_of(tree, program.located.path)) {
     const auto located = tree.locate(interpreter->path);
-    if (!located) return command_error(ENOENT, fmt::format("start {}: its interpreter {}", command, interpreter->path), "install it");
+    if (!located)
+      return command_error(ENOENT, fmt::format("start {}: its interpreter {}", command, interpreter->path),
+                           "install it");
     if (!visible(located->path)) return not_visible(command, located->path);
   }
   const auto in_files = [&](const std::string& path) { return is_shown(files, path); };
@@ -126,8 +136,9 @@ Result<std::string> choose_workdir(const policy::Policy& policy, const Surroundi
     const auto outside = outside_of(files, wanted);
     const auto status = tree.status(outside.value_or(is_system_path(wanted) ? wanted : ""));
     if (!status || !S_ISDIR(status->st_mode)) {
-      return std::unexpected(Error(ErrorKind::invalid_input, fmt::format("run.workdir {} is no directory inside", wanted))
-                                 .hint("name a directory that an entry of `files` mounts, or below one"));
+      return std::unexpected(
+          Error(ErrorKind::invalid_input, fmt::format("run.workdir {} is no directory inside", wanted))
+              .hint("name a directory that an entry of `files` mounts, or below one"));
     }
     return wanted;
   }
@@ -145,19 +156,20 @@ Result<std::string> choose_workdir(const policy::Policy& policy, const Surroundi
 
 Limit limit_with(uint64_t value, const LimitSupport::Support& support) { return {value, support.strength, support.by}; }
 
-Result<Limits> choose_limits(const policy::Sandbox& sandbox, const Surroundings& surroundings, const LimitSupport& support) {
+Result<Limits> choose_limits(const policy::Sandbox& sandbox, const Surroundings& surroundings,
+                             const LimitSupport& support) {
   Limits limits;
   limits.memory = limit_with(sandbox.memory.value_or(surroundings.memory / 2), support.memory);
   if (sandbox.cpus && *sandbox.cpus < surroundings.cpus) {
     limits.cpus = limit_with(static_cast<uint64_t>(std::llround(*sandbox.cpus * 1000)), support.cpus);
   }
   limits.pids = limit_with(sandbox.pids.value_or(kDefaultPids), support.pids);
-  // tmpfs counts as memory, so what is larger needs a disk; there nobody but us holds it. Where the kernel does not hold
-  // memory, it lends as much of it to files only to whoever asked for that.
+  // tmpfs counts as memory, so what is larger needs a disk; there nobody but us holds it. Where the kernel does not
+  // hold memory, it lends as much of it to files only to whoever asked for that.
   const uint64_t disk = sandbox.disk.value_or(kDefaultDisk);
   const bool in_memory = disk <= limits.memory->value && (sandbox.disk || limits.memory->strength == Strength::hard);
-  const LimitSupport::Support disk_support =
-      in_memory ? LimitSupport::Support{Strength::hard, "tmpfs size"} : LimitSupport::Support{Strength::polled, "supervisor"};
+  const LimitSupport::Support disk_support = in_memory ? LimitSupport::Support{Strength::hard, "tmpfs size"}
+                                                       : LimitSupport::Support{Strength::polled, "supervisor"};
   limits.disk = limit_with(disk, disk_support);
   limits.inodes = limit_with(sandbox.inodes.value_or(std::max<uint64_t>(disk / kBytesPerInode, 1024)), disk_support);
   if (sandbox.open_files) limits.open_files = Limit{*sandbox.open_files, Strength::hard, "RLIMIT_NOFILE"};
@@ -179,13 +191,16 @@ Result<void> check_strictness(const Limits& limits, policy::Strictness strictnes
     if ((*limit)->strength != Strength::hard) list += (list.empty() ? "" : ", ") + std::string(name);
   }
   if (!refused.empty()) {
-    return std::unexpected(Error(ErrorKind::unavailable, fmt::format("nothing on this machine can hold the limit on {}", refused))
-                               .hint("stockade doctor says what is missing"));
+    return std::unexpected(
+        Error(ErrorKind::unavailable, fmt::format("nothing on this machine can hold the limit on {}", refused))
+            .hint("stockade doctor says what is missing"));
   }
   if (strictness == policy::Strictness::hard && !polled.empty()) {
     return std::unexpected(
-        Error(ErrorKind::unavailable, fmt::format("`strictness: hard`, but here the kernel does not hold {} by itself", polled))
-            .hint("a delegated cgroup holds memory, cpus and pids; `disk` at most as large as `memory` is held by tmpfs; else `strictness: polled`"));
+        Error(ErrorKind::unavailable,
+              fmt::format("`strictness: hard`, but here the kernel does not hold {} by itself", polled))
+            .hint("a delegated cgroup holds memory, cpus and pids; `disk` at most as large as `memory` is held by "
+                  "tmpfs; else `strictness: polled`"));
   }
   return {};
 }
@@ -198,7 +213,9 @@ void drop_shadowed(std::vector<Mount>& ours, const std::vector<Mount>& files) {
   // A mount can't stand below a link.
   for (Mount& mount : ours) {
     if (mount.kind != MountKind::symlink) continue;
-    const auto is_below = [&](const Mount& other) { return other.target != mount.target && is_at_or_below(other.target, mount.target); };
+    const auto is_below = [&](const Mount& other) {
+      return other.target != mount.target && is_at_or_below(other.target, mount.target);
+    };
     if (std::ranges::none_of(files, is_below) && std::ranges::none_of(ours, is_below)) continue;
     if (mount.target == "/var/tmp") mount = {.kind = MountKind::scratch, .target = "/var/tmp", .mode = 01777};
     if (mount.target == "/var/run") mount = {.kind = MountKind::directory, .target = "/var/run"};
@@ -213,12 +230,14 @@ Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surro
   SandboxPlan& plan = out.plan;
   plan.command = options.command.empty() ? policy.run.command : options.command;
   if (plan.command.empty()) {
-    return std::unexpected(Error(ErrorKind::invalid_input, "there is no command").hint("write stockade run -- COMMAND, or run.command in the policy"));
+    return std::unexpected(Error(ErrorKind::invalid_input, "there is no command")
+                               .hint("write stockade run -- COMMAND, or run.command in the policy"));
   }
   STOCKADE_ASSIGN(FileMounts files, compile_files(policy, surroundings, tree));
   const Inside inside = choose_inside(surroundings, policy.sandbox, plan.hostname);
   STOCKADE_ASSIGN(plan.workdir, choose_workdir(policy, surroundings, tree, inside, files.mounts));
-  STOCKADE_ASSIGN(View view, make_view(policy, surroundings, tree, inside, files.mounts, plan.workdir, plan.command[0]));
+  STOCKADE_ASSIGN(View view,
+                  make_view(policy, surroundings, tree, inside, files.mounts, plan.workdir, plan.command[0]));
   drop_shadowed(view.mounts, files.mounts);
   STOCKADE_TRY(hide_matches_in(policy, tree, files.mounts, view.mounts));
 
@@ -247,7 +266,8 @@ Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surro
   plan.terminal = options.terminal;
   plan.strictness = policy.sandbox.strictness;
   plan.staging_root = options.staging_root;
-  STOCKADE_ASSIGN(plan.environment, make_environment(policy.sandbox.env, surroundings, inside, view.variables, options.terminal));
+  STOCKADE_ASSIGN(plan.environment,
+                  make_environment(policy.sandbox.env, surroundings, inside, view.variables, options.terminal));
   STOCKADE_ASSIGN(plan.limits, choose_limits(policy.sandbox, surroundings, options.support));
   STOCKADE_TRY(check_strictness(plan.limits, plan.strictness));
 
@@ -265,9 +285,12 @@ std::vector<std::string> describe_view(const SandboxPlan& plan) {
   for (const Mount& mount : plan.mounts) {
     hidden += mount.hidden.size();
     switch (mount.kind) {
-      case MountKind::scratch: scratch.push_back(mount.target); break;
+      case MountKind::scratch:
+        scratch.push_back(mount.target);
+        break;
       case MountKind::staging:
-        lines.push_back(fmt::format("{} is empty inside; what is written there comes out in {} when the run ends", mount.target, mount.source));
+        lines.push_back(fmt::format("{} is empty inside; what is written there comes out in {} when the run ends",
+                                    mount.target, mount.source));
         break;
       case MountKind::bind:
       case MountKind::overlay_read:
@@ -276,7 +299,8 @@ std::vector<std::string> describe_view(const SandboxPlan& plan) {
           system.push_back(mount.target);
           break;
         }
-        lines.push_back(fmt::format("{}{} is {}", mount.target, mount.source == mount.target ? "" : " (" + mount.source + ")",
+        lines.push_back(fmt::format("{}{} is {}", mount.target,
+                                    mount.source == mount.target ? "" : " (" + mount.source + ")",
                                     mount.writable ? "writable, at once and outside too" : "readable"));
         for (const std::string& path : mount.read_only) {
           lines.push_back(fmt::format("{} is read-only, since it would run later", join(mount.target, path)));
@@ -285,11 +309,13 @@ std::vector<std::string> describe_view(const SandboxPlan& plan) {
           lines.push_back(fmt::format("the socket {} may be connected to", join(mount.target, path)));
         }
         break;
-      default: break;
+      default:
+        break;
     }
   }
-  lines.insert(lines.begin(), fmt::format("{} of this machine, read-only; of /etc only what programs need, without accounts or keys",
-                                          fmt::join(system, ", ")));
+  lines.insert(lines.begin(),
+               fmt::format("{} of this machine, read-only; of /etc only what programs need, without accounts or keys",
+                           fmt::join(system, ", ")));
   lines.push_back(fmt::format("{} are empty, writable, and gone at the end", fmt::join(scratch, ", ")));
   if (hidden > 0) lines.push_back(fmt::format("{} files or directories in these trees are hidden", hidden));
   lines.push_back("nothing else of the home, /root, /var, /run, /srv, /mnt or /sys is there");

@@ -1,9 +1,9 @@
 // compile(): a policy and what this host is like become a SandboxPlan. A function of its arguments and of what the
 // HostTree shows; it opens nothing for writing and starts nothing. Single thread. A plain run costs some 0.5 ms.
 //
-// Errors are the person's to mend (invalid_input, exit 125), or name a limit that nothing here can hold (unavailable). An
-// error about the command carries error_number() ENOENT (exit 127) or EACCES (exit 126). Nothing is weakened silently:
-// what a reader of the plan should know is in `notes`.
+// Errors are the person's to mend (invalid_input, exit 125), or name a limit that nothing here can hold (unavailable).
+// An error about the command carries error_number() ENOENT (exit 127) or EACCES (exit 126). Nothing is weakened
+// silently: what a reader of the plan should know is in `notes`.
 #pragma once
 
 #include <string>
@@ -25,9 +25,9 @@ struct CompileOptions {
 
 struct Compiled {
   SandboxPlan plan;
-  std::vector<std::string> notes;               // one sentence each
-  std::vector<std::string> writable_trees;      // real paths of the directories to watch (persistence_watch.h)
-  bool default_workspace = false;               // the default preset made the current directory writable
+  std::vector<std::string> notes;           // one sentence each
+  std::vector<std::string> writable_trees;  // real paths of the directories to watch (persistence_watch.h)
+  bool default_workspace = false;           // the default preset made the current directory writable
 };
 
 Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surroundings, const HostTree& tree,

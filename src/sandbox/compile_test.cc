@@ -25,8 +25,9 @@ FileRule default_workspace(const std::string& cwd = "/home/ada/work") {
 }
 
 // Without a policy: the default preset's.
-Result<Compiled> compile_on(const FakeHost& host, const std::optional<policy::Policy>& policy, std::vector<std::string> command = {"true"},
-                            const std::string& cwd = "/home/ada/work", const std::string& path = "/usr/local/bin:/usr/bin:/bin") {
+Result<Compiled> compile_on(const FakeHost& host, const std::optional<policy::Policy>& policy,
+                            std::vector<std::string> command = {"true"}, const std::string& cwd = "/home/ada/work",
+                            const std::string& path = "/usr/local/bin:/usr/bin:/bin") {
   policy::Policy standard;
   standard.files = {default_workspace(cwd)};
   return compile(policy.value_or(standard), host.surroundings(path, cwd), host.tree(), {.command = std::move(command)});
@@ -57,7 +58,8 @@ TEST(Compile, GivesTheCurrentDirectoryByDefaultAndNothingElseOfTheHome) {
   for (const Mount& mount : plan.mounts) {
     EXPECT_THAT(mount.source, Not(HasSubstr(".ssh")));
     EXPECT_NE(mount.source, "/home/ada");
-    for (const char* place : {"/root", "/var", "/run", "/etc/shadow"}) EXPECT_FALSE(is_at_or_below(mount.source, place)) << mount.source;
+    for (const char* place : {"/root", "/var", "/run", "/etc/shadow"})
+      EXPECT_FALSE(is_at_or_below(mount.source, place)) << mount.source;
   }
   EXPECT_THAT(plan.environment, Contains("HOME=/home/ada"));
   EXPECT_THAT(plan.environment, Not(Contains(StartsWith("SECRET_TOKEN"))));
@@ -94,7 +96,8 @@ TEST(Compile, OrdersParentsFirstAndGivesTheSamePlanTwice) {
   ASSERT_TRUE(first && second);
   EXPECT_EQ(to_text(first->plan), to_text(second->plan));
   EXPECT_TRUE(std::ranges::is_sorted(first->plan.mounts, {}, &Mount::target));
-  for (size_t i = 1; i < first->plan.mounts.size(); ++i) EXPECT_NE(first->plan.mounts[i - 1].target, first->plan.mounts[i].target);
+  for (size_t i = 1; i < first->plan.mounts.size(); ++i)
+    EXPECT_NE(first->plan.mounts[i - 1].target, first->plan.mounts[i].target);
 }
 
 TEST(Compile, RefusesBroadPlacesUnlessThePolicyNamesThemWithAReason) {
@@ -106,7 +109,8 @@ TEST(Compile, RefusesBroadPlacesUnlessThePolicyNamesThemWithAReason) {
     EXPECT_NE(refused.error().hint(), "");
   }
   EXPECT_FALSE(compile_on(host, with({{.host = "/home/ada", .at = "/home/ada", .access = Access::read}})));
-  const auto allowed = compile_on(host, with({{.host = "/home/ada", .at = "/home/ada", .access = Access::read, .reason = "a backup"}}));
+  const auto allowed =
+      compile_on(host, with({{.host = "/home/ada", .at = "/home/ada", .access = Access::read, .reason = "a backup"}}));
   ASSERT_TRUE(allowed) << allowed.error().render();
   EXPECT_EQ(find_mount(allowed->plan.mounts, "/home/ada")->kind, MountKind::overlay_read);
 }
@@ -127,7 +131,8 @@ TEST(Compile, PutsNoMountBelowALinkOfOurs) {
 TEST(Compile, HidesOurOwnStateInABroadMount) {
   FakeHost host;
   host.make_directory("/home/ada/.local/state/stockade");
-  const auto made = compile_on(host, with({{.host = "/home/ada", .at = "/home/ada", .access = Access::write, .reason = "all"}}));
+  const auto made =
+      compile_on(host, with({{.host = "/home/ada", .at = "/home/ada", .access = Access::write, .reason = "all"}}));
   ASSERT_TRUE(made) << made.error().render();
   EXPECT_THAT(find_mount(made->plan.mounts, "/home/ada")->hidden, ElementsAre(".local/state/stockade"));
 }
@@ -174,13 +179,20 @@ TEST(Compile, RefusesMountsThatCannotBe) {
       {"over /proc", {{.host = "/data/in", .at = "/proc", .access = Access::read}}, "belongs to the system"},
       {"over our passwd", {{.host = "/data/in/file", .at = "/etc/passwd", .access = Access::read}}, "makes this part"},
       {"as /", {{.host = "/data/in", .at = "/", .access = Access::read}}, "the whole of what"},
-      {"nested in a tree without the place", {in, {.host = "/data/out", .at = "/work/new", .access = Access::write}}, "makes nothing in your trees"},
-      {"directory on a file", {in, {.host = "/data/out", .at = "/work/file", .access = Access::write}}, "makes nothing in your trees"},
+      {"nested in a tree without the place",
+       {in, {.host = "/data/out", .at = "/work/new", .access = Access::write}},
+       "makes nothing in your trees"},
+      {"directory on a file",
+       {in, {.host = "/data/out", .at = "/work/file", .access = Access::write}},
+       "makes nothing in your trees"},
       {"nested in write-only",
-       {{.host = "/data/out", .at = "/o", .access = Access::write_only}, {.host = "/data/in", .at = "/o/in", .access = Access::read}},
+       {{.host = "/data/out", .at = "/o", .access = Access::write_only},
+        {.host = "/data/in", .at = "/o/in", .access = Access::read}},
        "empty write-only"},
       {"hidden as a whole", {in, {.host = "/data/**", .access = Access::hide}}, "hidden as a whole"},
-      {"hidden file", {in, {.host = "/data/in/file", .at = "/f", .access = Access::read}, {.host = "**/file", .access = Access::hide}}, "hidden by"},
+      {"hidden file",
+       {in, {.host = "/data/in/file", .at = "/f", .access = Access::read}, {.host = "**/file", .access = Access::hide}},
+       "hidden by"},
   };
   for (const Refusal& refusal : refusals) {
     const auto refused = compile_on(host, with(refusal.files));
@@ -205,7 +217,8 @@ TEST(Compile, HidesMatchesAndDropsTheirProtections) {
   host.file("/home/ada/work/.env");
   host.file("/home/ada/work/.envrc");
   host.file("/home/ada/work/sub/.env");
-  auto policy = with({{.host = "/home/ada/work", .at = "/w", .access = Access::write}, {.host = "**/.env*", .access = Access::hide}});
+  auto policy = with(
+      {{.host = "/home/ada/work", .at = "/w", .access = Access::write}, {.host = "**/.env*", .access = Access::hide}});
   const auto made = compile_on(host, policy);
   ASSERT_TRUE(made) << made.error().render();
   EXPECT_THAT(find_mount(made->plan.mounts, "/w")->hidden, ElementsAre(".env", ".envrc", "sub/.env"));
@@ -226,11 +239,12 @@ TEST(Compile, SaysWhyACommandCannotStart) {
     const char* command;
     int number;  // 0: it starts
   };
-  for (const Case& test : {Case{"ghost", ENOENT}, Case{"./ghost", ENOENT}, Case{"./plain.txt", EACCES}, Case{"/srv/odd/agent", ENOENT},
-                           Case{"", ENOENT}, Case{"./run.sh", 0}, Case{"/home/ada/work/run.sh", 0}, Case{"/usr/bin/true", 0},
-                           Case{".", EACCES}}) {
+  for (const Case& test : {Case{"ghost", ENOENT}, Case{"./ghost", ENOENT}, Case{"./plain.txt", EACCES},
+                           Case{"/srv/odd/agent", ENOENT}, Case{"", ENOENT}, Case{"./run.sh", 0},
+                           Case{"/home/ada/work/run.sh", 0}, Case{"/usr/bin/true", 0}, Case{".", EACCES}}) {
     const auto made = compile_on(host, {}, {test.command});
-    EXPECT_EQ(made ? 0 : made.error().error_number(), test.number) << test.command << (made ? "" : made.error().render());
+    EXPECT_EQ(made ? 0 : made.error().error_number(), test.number)
+        << test.command << (made ? "" : made.error().render());
     if (!made) {
       EXPECT_NE(made.error().hint(), "") << test.command;
     }
@@ -370,7 +384,8 @@ int compile_here(uid_t uid, const std::string& cwd) {
   if (uid != ::getuid() && (::setgid(uid) != 0 || ::setuid(uid) != 0)) return 10;
   auto tree = HostTree::open("/");
   if (!tree) return 11;
-  auto surroundings = survey_host(*tree, {.uid = uid, .gid = uid, .cwd = cwd, .environment = {{"PATH", "/root/.cargo/bin:/usr/bin:/bin"}}});
+  auto surroundings = survey_host(
+      *tree, {.uid = uid, .gid = uid, .cwd = cwd, .environment = {{"PATH", "/root/.cargo/bin:/usr/bin:/bin"}}});
   if (!surroundings) return 12;
   policy::Policy policy;
   policy.files = {default_workspace(cwd)};

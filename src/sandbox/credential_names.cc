@@ -46,10 +46,26 @@ constexpr std::array kCredentialFiles = {
 static_assert(std::ranges::is_sorted(kCredentialFiles));
 
 constexpr std::array kLoaderVariables = {
-    "BASH_ENV"sv,      "ENV"sv,         "GCONV_PATH"sv,       "GETCONF_DIR"sv,  "GLIBC_TUNABLES"sv, "HOSTALIASES"sv,
-    "JAVA_TOOL_OPTIONS"sv, "LOCALDOMAIN"sv, "LOCPATH"sv,      "MALLOC_TRACE"sv, "NIS_PATH"sv,       "NLSPATH"sv,
-    "NODE_OPTIONS"sv,  "PERL5OPT"sv,    "PYTHONSTARTUP"sv,    "RESOLV_HOST_CONF"sv, "RES_OPTIONS"sv, "RUBYOPT"sv,
-    "TZDIR"sv,         "_JAVA_OPTIONS"sv,
+    "BASH_ENV"sv,
+    "ENV"sv,
+    "GCONV_PATH"sv,
+    "GETCONF_DIR"sv,
+    "GLIBC_TUNABLES"sv,
+    "HOSTALIASES"sv,
+    "JAVA_TOOL_OPTIONS"sv,
+    "LOCALDOMAIN"sv,
+    "LOCPATH"sv,
+    "MALLOC_TRACE"sv,
+    "NIS_PATH"sv,
+    "NLSPATH"sv,
+    "NODE_OPTIONS"sv,
+    "PERL5OPT"sv,
+    "PYTHONSTARTUP"sv,
+    "RESOLV_HOST_CONF"sv,
+    "RES_OPTIONS"sv,
+    "RUBYOPT"sv,
+    "TZDIR"sv,
+    "_JAVA_OPTIONS"sv,
 };
 
 }  // namespace
@@ -60,7 +76,8 @@ bool is_credential_file(std::string_view name) {
 }
 
 bool is_loader_variable(std::string_view name) {
-  return name.starts_with("LD_") || name.starts_with("DYLD_") || std::ranges::find(kLoaderVariables, name) != kLoaderVariables.end();
+  return name.starts_with("LD_") || name.starts_with("DYLD_") ||
+         std::ranges::find(kLoaderVariables, name) != kLoaderVariables.end();
 }
 
 std::vector<std::string> credentials_below(const HostTree& tree, const std::string& root) {

@@ -11,10 +11,11 @@
 
 namespace stockade::sandbox {
 
-bool is_credential_file(std::string_view name);      // a base name: ".npmrc", "auth.json", …
-bool is_loader_variable(std::string_view name);      // LD_*, GCONV_PATH, …: runs code or reads files in each program
+bool is_credential_file(std::string_view name);  // a base name: ".npmrc", "auth.json", …
+bool is_loader_variable(std::string_view name);  // LD_*, GCONV_PATH, …: runs code or reads files in each program
 
-// Paths below the real directory `root`, relative, that hold credentials: its own entries, those of `etc`, `.git/config`.
+// Paths below the real directory `root`, relative, that hold credentials: its own entries, those of `etc`,
+// `.git/config`.
 std::vector<std::string> credentials_below(const HostTree& tree, const std::string& root);
 
 }  // namespace stockade::sandbox

@@ -18,14 +18,18 @@ struct Device {
   const char* name;
   unsigned major, minor;
 };
-constexpr Device kDevices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+constexpr Device kDevices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+                               {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
 struct Link {
   const char* name;
   const char* target;
 };
-constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},        {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
-                           {"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"}};
+constexpr Link kLinks[] = {{"fd", "/proc/self/fd"},
+                           {"stdin", "/proc/self/fd/0"},
+                           {"stdout", "/proc/self/fd/1"},
+                           {"stderr", "/proc/self/fd/2"},
+                           {"ptmx", "pts/ptmx"}};
 
 bool is_device(const struct stat& info, const Device& device) {
   return S_ISCHR(info.st_mode) && info.st_rdev == makedev(device.major, device.minor);
@@ -49,7 +53,8 @@ Result<void> RootBuilder::add_devices() {
   if (made) {
     // The rest of the root becomes nodev; this copy does not.
     STOCKADE_ASSIGN(Fd mount, clone_tree(root_.get(), "dev", false));
-    STOCKADE_TRY(set_mount_attributes(mount.get(), {.read_only = true, .exec = false, .devices = true, .recursive = false}));
+    STOCKADE_TRY(
+        set_mount_attributes(mount.get(), {.read_only = true, .exec = false, .devices = true, .recursive = false}));
     STOCKADE_TRY(attach_mount(mount.get(), root_.get(), "dev"));
     STOCKADE_ASSIGN(dev, open_below(root_.get(), "dev", O_PATH | O_DIRECTORY));
   } else {
@@ -80,7 +85,8 @@ Result<void> RootBuilder::bind_device_nodes(int dev) {
     STOCKADE_ASSIGN(const struct stat info, stat_of(node.get()));
     if (!is_device(info, device))
       return fail(ErrorKind::denied, "{} of the host is not device {}:{}", path, device.major, device.minor);
-    STOCKADE_TRY(set_mount_attributes(node.get(), {.read_only = false, .exec = false, .devices = true, .recursive = false}));
+    STOCKADE_TRY(
+        set_mount_attributes(node.get(), {.read_only = false, .exec = false, .devices = true, .recursive = false}));
     (void)::unlinkat(dev, device.name, 0);  // what mknod left when it failed half-way
     if (::mknodat(dev, device.name, S_IFREG | 0444, 0) < 0) return fail_errno("make {}", path);
     STOCKADE_TRY(attach_mount(node.get(), dev, device.name));
@@ -96,7 +102,7 @@ Result<Fd> make_terminals() {
 Result<Pty> open_own_pty(int terminals) {
   Pty pty;
   STOCKADE_ASSIGN(pty.master, open_at(terminals, "ptmx", O_RDWR | O_NOCTTY));
-  struct statfs filesystem {};
+  struct statfs filesystem{};
   if (::fstatfs(pty.master.get(), &filesystem) < 0) return fail_errno("look at the terminal");
   const int unlocked = 0;
   if (::ioctl(pty.master.get(), TIOCSPTLCK, &unlocked) < 0) return fail_errno("unlock the terminal");
@@ -104,7 +110,8 @@ Result<Pty> open_own_pty(int terminals) {
   if (!pty.slave) return fail_errno("open the terminal");
   STOCKADE_ASSIGN(const struct stat info, stat_of(pty.slave.get()));
   const unsigned major_number = major(info.st_rdev);
-  if (filesystem.f_type != DEVPTS_SUPER_MAGIC || !S_ISCHR(info.st_mode) || major_number < kFirstPtyMajor || major_number > kFirstPtyMajor + 7)
+  if (filesystem.f_type != DEVPTS_SUPER_MAGIC || !S_ISCHR(info.st_mode) || major_number < kFirstPtyMajor ||
+      major_number > kFirstPtyMajor + 7)
     return fail(ErrorKind::denied, "/dev/pts/ptmx inside gave no terminal of the sandbox's own");
   return pty;
 }

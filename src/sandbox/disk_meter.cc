@@ -11,18 +11,21 @@ namespace stockade::sandbox {
 
 namespace {
 
-constexpr int kSlice = 500;            // names a call: about a millisecond
-constexpr size_t kDepthLimit = 256;    // deeper than any honest tree; each level holds a descriptor
-constexpr uint64_t kBlock = 512;       // of st_blocks
+constexpr int kSlice = 500;          // names a call: about a millisecond
+constexpr size_t kDepthLimit = 256;  // deeper than any honest tree; each level holds a descriptor
+constexpr uint64_t kBlock = 512;     // of st_blocks
 
 bool is_dots(std::string_view name) { return name == "." || name == ".."; }
 
 }  // namespace
 
-DiskMeter::DiskMeter(std::string path, Limits limits) : path_(std::move(path)), limits_(limits), free_at_start_(free_bytes()) { begin(); }
+DiskMeter::DiskMeter(std::string path, Limits limits)
+    : path_(std::move(path)), limits_(limits), free_at_start_(free_bytes()) {
+  begin();
+}
 
 uint64_t DiskMeter::free_bytes() const {
-  struct statvfs info {};
+  struct statvfs info{};
   return ::statvfs(path_.c_str(), &info) == 0 ? static_cast<uint64_t>(info.f_bfree) * info.f_frsize : 0;
 }
 
@@ -31,7 +34,7 @@ void DiskMeter::begin() {
   bytes_ = entries_ = 0;
   blind_ = false;
   auto top = open_at(AT_FDCWD, path_, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  struct stat info {};
+  struct stat info{};
   if (!top || ::fstat(top->get(), &info) != 0) return;
   device_ = info.st_dev;
   if (DIR* stream = ::fdopendir(top->get())) {
@@ -51,7 +54,7 @@ bool DiskMeter::enter(int directory, const char* name) {
 }
 
 void DiskMeter::visit(int directory, const char* name) {
-  struct stat info {};
+  struct stat info{};
   if (::fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
     blind_ |= errno != ENOENT;
     return;
@@ -102,7 +105,7 @@ bool DiskMeter::has_unlinked_open_files(int proc) const {
     if (!list) continue;
     fds->release();
     while (const dirent* fd = ::readdir(list.get())) {
-      struct stat info {};
+      struct stat info{};
       if (!is_dots(fd->d_name) && ::fstatat(::dirfd(list.get()), fd->d_name, &info, 0) == 0 && S_ISREG(info.st_mode) &&
           info.st_nlink == 0 && info.st_dev == device_)
         return true;

@@ -1,5 +1,5 @@
-// Bytes and files in a directory of the run's state that the agent fills (scratch on disk, staging), measured a slice at
-// a time so that the supervisor's loop never waits for a large tree. Links are not followed, other filesystems not
+// Bytes and files in a directory of the run's state that the agent fills (scratch on disk, staging), measured a slice
+// at a time so that the supervisor's loop never waits for a large tree. Links are not followed, other filesystems not
 // entered. What a walk can't see (files that are open and unlinked, directories that their owner closed) shows in the
 // filesystem's free space: when that fell by the limit as well and there are such blind spots, the limit counts as
 // exceeded. A snapshot that is always a little old: `explain` calls it polled.
@@ -24,8 +24,8 @@ class DiskMeter {
   };
   DiskMeter(std::string path, Limits limits);
 
-  // Looks at a few hundred names more. `proc` is the sandbox's /proc, for open files. The limit that is exceeded: "disk"
-  // or "inodes"; else null.
+  // Looks at a few hundred names more. `proc` is the sandbox's /proc, for open files. The limit that is exceeded:
+  // "disk" or "inodes"; else null.
   const char* exceeded(int proc);
 
  private:

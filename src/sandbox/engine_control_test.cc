@@ -19,7 +19,9 @@ using testing::count_litter;
 using testing::shell_plan;
 using Clock = std::chrono::steady_clock;
 
-double milliseconds_since(Clock::time_point begin) { return std::chrono::duration<double, std::milli>(Clock::now() - begin).count(); }
+double milliseconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
 
 // A run whose agent says "up" on stdout once its processes are there; stdout closes when the last of them is gone.
 struct Running {
@@ -49,16 +51,21 @@ struct Running {
 
 SandboxPlan sleepers(int count) {
   SandboxPlan plan = shell_plan("");
-  plan.command = {"python3", "-c", fmt::format("import os,time\nfor i in range({}):\n  if os.fork()==0: time.sleep(600)\nos.write(1,b'up')\ntime.sleep(600)", count - 1)};
+  plan.command = {
+      "python3", "-c",
+      fmt::format(
+          "import os,time\nfor i in range({}):\n  if os.fork()==0: time.sleep(600)\nos.write(1,b'up')\ntime.sleep(600)",
+          count - 1)};
   return plan;
 }
 
 SandboxPlan fork_bomb(uint64_t limit) {
   SandboxPlan plan = shell_plan("");
   plan.limits.pids = Limit{limit, Strength::hard, ""};
-  plan.command = {"python3", "-c",
-                  "import os,signal\nsignal.signal(signal.SIGCHLD,signal.SIG_IGN)\nfull=False\nwhile True:\n  try: os.fork()\n"
-                  "  except OSError:\n    if not full and os.getpid()==2: os.write(1,b'up'); full=True"};
+  plan.command = {
+      "python3", "-c",
+      "import os,signal\nsignal.signal(signal.SIGCHLD,signal.SIG_IGN)\nfull=False\nwhile True:\n  try: os.fork()\n"
+      "  except OSError:\n    if not full and os.getpid()==2: os.write(1,b'up'); full=True"};
   return plan;
 }
 
@@ -150,7 +157,8 @@ TEST_P(EngineControl, SignalsTheAgentsGroupAndReportsItsStops) {
       return run.sandbox->poll_status();
     };
     if (!run.sandbox->signal_agent(SIGSTOP)) return false;
-    if (const auto status = next(); !status || status->kind != EventKind::stopped || status->agent.code != SIGSTOP) return false;
+    if (const auto status = next(); !status || status->kind != EventKind::stopped || status->agent.code != SIGSTOP)
+      return false;
     if (!run.sandbox->signal_agent(SIGCONT)) return false;
     if (const auto status = next(); !status || status->kind != EventKind::continued) return false;
     if (!run.sandbox->signal_agent(SIGTERM)) return false;
@@ -209,14 +217,18 @@ TEST_P(EngineControl, ReportsTheDeathOfInit) {
 TEST_P(EngineControl, EndsWhatExceedsItsMemory) {
   SandboxPlan plan = shell_plan("");
   plan.limits.memory = Limit{64U << 20, GetParam() == 0 ? probe_limit_support().memory.strength : Strength::polled, ""};
-  plan.command = {"python3", "-c", "import time\nb=bytearray(256<<20)\nfor i in range(0,len(b),4096): b[i]=1\nprint('held')\ntime.sleep(600)"};
+  plan.command = {
+      "python3", "-c",
+      "import time\nb=bytearray(256<<20)\nfor i in range(0,len(b),4096): b[i]=1\nprint('held')\ntime.sleep(600)"};
   EXPECT_TRUE(as_user(GetParam(), [&] {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-memory-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
+    auto sandbox = NativeSandbox::launch(
+        plan, {.run_id = fmt::format("test-memory-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
     if (!sandbox || !sandbox->release()) return false;
     const auto begin = Clock::now();
     while (milliseconds_since(begin) < 20'000) {
-      if (sandbox->exceeded_limit() == "memory" || sandbox->kernel_limit_event() == "memory") return sandbox->kill().has_value();
+      if (sandbox->exceeded_limit() == "memory" || sandbox->kernel_limit_event() == "memory")
+        return sandbox->kill().has_value();
       pollfd fd{sandbox->status_fd(), POLLIN, 0};
       ::poll(&fd, 1, 5);
     }
@@ -228,7 +240,9 @@ TEST_P(EngineControl, KeepsAPolledCpuLimit) {
   EXPECT_TRUE(as_user(GetParam(), [] {
     SandboxPlan plan = shell_plan("");
     plan.limits.cpus = Limit{250, Strength::polled, "supervisor"};
-    plan.command = {"python3", "-c", "import os,time\nos.write(1,b'up')\nend=time.monotonic()+1.5\nwhile time.monotonic()<end: pass\nos.write(1,b'%f'%time.process_time())"};
+    plan.command = {"python3", "-c",
+                    "import os,time\nos.write(1,b'up')\nend=time.monotonic()+1.5\nwhile time.monotonic()<end: "
+                    "pass\nos.write(1,b'%f'%time.process_time())"};
     Running run(plan);
     if (!run.sandbox) return false;
     while (true) {
@@ -252,7 +266,8 @@ TEST_P(EngineControl, CleansUpAfterALaunchThatFails) {
   plan.workdir = "/no/such/place";
   EXPECT_TRUE(as_user(GetParam(), [&] {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-failed-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
+    auto sandbox = NativeSandbox::launch(
+        plan, {.run_id = fmt::format("test-failed-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
     if (sandbox) return false;
     std::fprintf(stderr, "%s\n", sandbox.error().render().c_str());
     return sandbox.error().render().find("enter /no/such/place inside: no such file") != std::string::npos;

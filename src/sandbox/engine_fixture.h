@@ -1,5 +1,5 @@
-// For the engine's tests: plans that run a shell in a small root, as root and as an ordinary user. Each run happens in a
-// forked child that first takes the user's ids, because the engine asks who it is.
+// For the engine's tests: plans that run a shell in a small root, as root and as an ordinary user. Each run happens in
+// a forked child that first takes the user's ids, because the engine asks who it is.
 #pragma once
 
 #include <functional>

@@ -1,3 +1,5 @@
+#include "sandbox/engine_fixture.h"
+
 #include <dirent.h>
 #include <grp.h>
 #include <poll.h>
@@ -11,7 +13,6 @@
 
 #include "base/wire.h"
 #include "sandbox/cgroup.h"
-#include "sandbox/engine_fixture.h"
 
 namespace stockade::sandbox::testing {
 
@@ -104,7 +105,8 @@ SandboxPlan shell_plan(const std::string& script) {
   plan.environment = {"PATH=/usr/bin:/bin", "HOME=/home/agent"};
   plan.mounts.push_back({.kind = MountKind::bind, .source = "/usr", .target = "/usr"});
   for (const char* name : {"bin", "lib", "lib64", "sbin"})
-    plan.mounts.push_back({.kind = MountKind::symlink, .target = fmt::format("/{}", name), .content = fmt::format("usr/{}", name)});
+    plan.mounts.push_back(
+        {.kind = MountKind::symlink, .target = fmt::format("/{}", name), .content = fmt::format("usr/{}", name)});
   plan.mounts.push_back({.kind = MountKind::scratch, .target = "/tmp", .mode = 01777});
   plan.mounts.push_back({.kind = MountKind::scratch, .target = "/home/agent", .mode = 0700});
   plan.limits.disk = Limit{64U << 20, Strength::hard, "tmpfs size"};
@@ -160,7 +162,8 @@ Litter count_litter() {
   std::ifstream mounts("/proc/self/mountinfo");
   for (std::string line; std::getline(mounts, line);) ++litter.mounts;
   const CgroupPlaces places = find_own_cgroups();
-  for (const std::string* place : {&places.v2, &places.v1_memory, &places.v1_cpu, &places.v1_pids, &places.v1_freezer}) {
+  for (const std::string* place :
+       {&places.v2, &places.v1_memory, &places.v1_cpu, &places.v1_pids, &places.v1_freezer}) {
     if (place->empty()) continue;
     // Other tests of ours may be running: only this process's own runs, and those of its children, are named so.
     for (const auto& entry : std::filesystem::directory_iterator(*place)) {

@@ -28,7 +28,9 @@ SandboxPlan terminal_plan(std::vector<std::string> command) {
 
 // Python's own handler for INT can run just before the pause, which then goes on.
 SandboxPlan pausing(const std::string& before) {
-  return terminal_plan({"python3", "-c", "import os,signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n" + before + "\nos.write(1,b'up')\nwhile True: signal.pause()"});
+  return terminal_plan({"python3", "-c",
+                        "import os,signal\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n" + before +
+                            "\nos.write(1,b'up')\nwhile True: signal.pause()"});
 }
 
 SandboxPlan interactive_bash() { return terminal_plan({"bash", "--norc", "--noprofile", "-i"}); }
@@ -78,12 +80,15 @@ struct Person {
     ::poll(&fd, 1, kPatience);
     const auto status = sandbox->poll_status();
     if (status && status->kind == kind && status->agent.code == code) return true;
-    std::fprintf(stderr, "status: %d %d\n", status ? static_cast<int>(status->kind) : -1, status ? status->agent.code : -1);
+    std::fprintf(stderr, "status: %d %d\n", status ? static_cast<int>(status->kind) : -1,
+                 status ? status->agent.code : -1);
     return false;
   }
 };
 
-pid_t init_of_this_process() { return std::atoi(read_file(fmt::format("/proc/{0}/task/{0}/children", ::getpid()), 100)->c_str()); }
+pid_t init_of_this_process() {
+  return std::atoi(read_file(fmt::format("/proc/{0}/task/{0}/children", ::getpid()), 100)->c_str());
+}
 
 class EngineTerminal : public ::testing::TestWithParam<uid_t> {
  protected:
@@ -117,7 +122,8 @@ TEST_P(EngineTerminal, FreezesAnAgentThatHasStoppedAndContinuesItAfterTheThaw) {
     Person person(pausing("signal.signal(signal.SIGCONT, lambda *_: os.write(1,b'again'))"));
     if (!person.is_running() || !person.sees("up")) return false;
     if (!person.types(kCtrlZ) || !person.reports(EventKind::stopped, SIGTSTP)) return false;
-    return person.sandbox->freeze() && person.sandbox->thaw() && person.sandbox->signal_agent(SIGCONT) && person.sees("again");
+    return person.sandbox->freeze() && person.sandbox->thaw() && person.sandbox->signal_agent(SIGCONT) &&
+           person.sees("again");
   }));
 }
 
@@ -171,7 +177,8 @@ TEST_P(EngineTerminal, NeverSaysThatThereIsNoJobControl) {
 TEST_P(EngineTerminal, InterruptsTheForegroundJobAsATerminalWould) {
   EXPECT_TRUE(as_user(GetParam(), [] {
     // No subshell: bash forgets an INT that comes just before its exec.
-    const std::string job = "python3 -c 'import os,signal;signal.signal(2,signal.SIG_DFL);os.write(1,b\"u\" b\"p\\n\");signal.pause()'\n";
+    const std::string job =
+        "python3 -c 'import os,signal;signal.signal(2,signal.SIG_DFL);os.write(1,b\"u\" b\"p\\n\");signal.pause()'\n";
     Person person(interactive_bash());
     if (!person.is_running() || !person.types(job) || !person.sees("up\r\n")) return false;
     if (!person.sandbox->signal_agent(SIGTSTP) || !person.sees("Stopped")) return false;
@@ -211,7 +218,8 @@ TEST_P(EngineTerminal, EndsNothingWhenItsMasterIsClosed) {
     Person person(pausing(""));
     if (!person.is_running() || !person.sees("up")) return false;
     person.sandbox->handles().pty_master.reset();
-    return person.sandbox->signal_agent(SIGSTOP) && person.reports(EventKind::stopped, SIGSTOP) && person.sandbox->process_count() == 2U;
+    return person.sandbox->signal_agent(SIGSTOP) && person.reports(EventKind::stopped, SIGSTOP) &&
+           person.sandbox->process_count() == 2U;
   }));
 }
 
@@ -235,13 +243,16 @@ TEST_P(EngineTerminal, PutsOnlyTheStreamsOnThePtyThatBelongThere) {
         options.stdio[i] = options.pty[i] ? -1 : i == 0 ? null.get() : pipe->write.get();
         wanted += options.pty[i] ? "pty " : "no ";
       }
-      Person person(terminal_plan({"sh", "-c", "s=; for i in 0 1 2; do if [ -t $i ]; then s=\"${s}pty \"; else s=\"${s}no \"; fi; done; echo \"$s\" >/dev/tty; echo plain; echo plain >&2"}),
+      Person person(terminal_plan({"sh", "-c",
+                                   "s=; for i in 0 1 2; do if [ -t $i ]; then s=\"${s}pty \"; else s=\"${s}no \"; fi; "
+                                   "done; echo \"$s\" >/dev/tty; echo plain; echo plain >&2"}),
                     options);
       pipe->write.reset();
       if (!person.is_running() || !person.sees(wanted + "\r\n") || !person.reports(EventKind::exited, 0)) return false;
       std::string plain;
       char buffer[64];
-      for (ssize_t count; (count = ::read(pipe->read.get(), buffer, sizeof(buffer))) > 0;) plain.append(buffer, static_cast<size_t>(count));
+      for (ssize_t count; (count = ::read(pipe->read.get(), buffer, sizeof(buffer))) > 0;)
+        plain.append(buffer, static_cast<size_t>(count));
       std::string expected;
       for (int i = 1; i < 3; ++i) expected += options.pty[i] ? "" : "plain\n";
       if (plain != expected) return false;
@@ -271,7 +282,15 @@ TEST_P(EngineTerminal, RefusesStreamsThatWouldLetTheAgentOut) {
     const struct {
       int fd;
       const char* why;
-    } cases[] = {{datagrams.get(), kSocket}, {stream.get(), kSocket}, {alone.get(), kSocket}, {letters.get(), kSocket}, {slave.get(), "is a terminal"}, {master.get(), "is a terminal"}, {directory.get(), "is a directory"}, {node.get(), "is a block device"}, {-1, "is closed"}};
+    } cases[] = {{datagrams.get(), kSocket},
+                 {stream.get(), kSocket},
+                 {alone.get(), kSocket},
+                 {letters.get(), kSocket},
+                 {slave.get(), "is a terminal"},
+                 {master.get(), "is a terminal"},
+                 {directory.get(), "is a directory"},
+                 {node.get(), "is a block device"},
+                 {-1, "is closed"}};
     for (const auto& each : cases) {
       if (each.fd == node.get() && !node) continue;  // an ordinary user made none
       for (int i = 0; i < 3; ++i) {
@@ -295,14 +314,17 @@ TEST_P(EngineTerminal, TakesAConnectedUnixStreamAsNodeMakesThem) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return false;
     const Fd ours(pair[0]), theirs(pair[1]);
-    return static_cast<bool>(NativeSandbox::launch(shell_plan("true"), {.run_id = "test-pair", .stdio = {theirs.get(), theirs.get(), theirs.get()}}));
+    return static_cast<bool>(NativeSandbox::launch(
+        shell_plan("true"), {.run_id = "test-pair", .stdio = {theirs.get(), theirs.get(), theirs.get()}}));
   }));
 }
 
 TEST_P(EngineTerminal, RefusesATerminalThatNoStreamIsOn) {
   EXPECT_TRUE(as_user(GetParam(), [] {
     const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    const auto sandbox = NativeSandbox::launch(terminal_plan({"true"}), {.run_id = "test-none", .stdio = {null.get(), null.get(), null.get()}, .pty = {false, false, false}});
+    const auto sandbox = NativeSandbox::launch(
+        terminal_plan({"true"}),
+        {.run_id = "test-none", .stdio = {null.get(), null.get(), null.get()}, .pty = {false, false, false}});
     return !sandbox && sandbox.error().kind() == ErrorKind::invalid_input;
   }));
 }

@@ -21,7 +21,8 @@ bool is_variable_name(std::string_view name) {
 
 // "de_DE.UTF-8@euro", "Europe/Berlin", "xterm-256color": a plain word, and no path to a file elsewhere.
 bool is_plain_word(std::string_view text) {
-  if (text.empty() || text.size() > 64 || text.front() == '/' || text.find("..") != std::string_view::npos) return false;
+  if (text.empty() || text.size() > 64 || text.front() == '/' || text.find("..") != std::string_view::npos)
+    return false;
   for (const char c : text) {
     const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (!word && std::string_view("_-+.@/").find(c) == std::string_view::npos) return false;
@@ -65,8 +66,7 @@ std::string joined(const std::vector<std::string>& path) {
 }  // namespace
 
 Result<std::vector<std::string>> make_environment(const policy::Environment& policy, const Surroundings& surroundings,
-                                                  const Inside& inside, const ViewVariables& view,
-                                                  bool terminal) {
+                                                  const Inside& inside, const ViewVariables& view, bool terminal) {
   Variables out;
   out["HOME"] = inside.home;
   out["USER"] = out["LOGNAME"] = inside.user;
@@ -89,13 +89,16 @@ Result<std::vector<std::string>> make_environment(const policy::Environment& pol
 
   for (const policy::PassedVariable& variable : policy.pass) {
     if (!is_variable_name(variable.name)) {
-      return fail(ErrorKind::invalid_input, "{}: '{}' is no name of a variable", variable.where.to_string(), variable.name);
+      return fail(ErrorKind::invalid_input, "{}: '{}' is no name of a variable", variable.where.to_string(),
+                  variable.name);
     }
     if (is_loader_variable(variable.name) && variable.reason.empty()) {
       return std::unexpected(
-          Error(ErrorKind::invalid_input, fmt::format("{}: {} is not passed: it changes what every program loads or runs",
-                                                      variable.where.to_string(), variable.name))
-              .hint(fmt::format("write {{ name: {}, reason: \"…\" }}, or give its value under env.set", variable.name)));
+          Error(ErrorKind::invalid_input,
+                fmt::format("{}: {} is not passed: it changes what every program loads or runs",
+                            variable.where.to_string(), variable.name))
+              .hint(
+                  fmt::format("write {{ name: {}, reason: \"…\" }}, or give its value under env.set", variable.name)));
     }
     const auto found = surroundings.environment.find(variable.name);
     if (found != surroundings.environment.end()) out[variable.name] = found->second;

@@ -21,7 +21,6 @@ struct ViewVariables {
 // "NAME=value", sorted by name. Refuses a variable of the loader passed by name without a reason, and a name that is
 // none.
 Result<std::vector<std::string>> make_environment(const policy::Environment& policy, const Surroundings& surroundings,
-                                                  const Inside& inside, const ViewVariables& view,
-                                                  bool terminal);
+                                                  const Inside& inside, const ViewVariables& view, bool terminal);
 
 }  // namespace stockade::sandbox

@@ -13,12 +13,13 @@ using testing::StartsWith;
 
 Surroundings person() {
   Surroundings surroundings;
-  surroundings.environment = {{"PATH", "/evil"},         {"AWS_SECRET_ACCESS_KEY", "x"}, {"LD_PRELOAD", "/evil.so"},
-                              {"LANG", "de_DE.UTF-8"},   {"LC_ALL", "../../evil"},       {"TERM", "xterm"},
-                              {"TZ", "/etc/shadow"},     {"SSH_AUTH_SOCK", "/run/x"},    {"AWS_PROFILE", "work"}};
+  surroundings.environment = {{"PATH", "/evil"},       {"AWS_SECRET_ACCESS_KEY", "x"}, {"LD_PRELOAD", "/evil.so"},
+                              {"LANG", "de_DE.UTF-8"}, {"LC_ALL", "../../evil"},       {"TERM", "xterm"},
+                              {"TZ", "/etc/shadow"},   {"SSH_AUTH_SOCK", "/run/x"},    {"AWS_PROFILE", "work"}};
   return surroundings;
 }
-const Inside kInside{.uid = 7, .gid = 7, .user = "ada", .group = "ada", .home = "/home/ada", .shell = "/bin/sh", .hostname = "h"};
+const Inside kInside{
+    .uid = 7, .gid = 7, .user = "ada", .group = "ada", .home = "/home/ada", .shell = "/bin/sh", .hostname = "h"};
 
 std::vector<std::string> made(const policy::Environment& policy, bool terminal = false) {
   return *make_environment(policy, person(), kInside, {{"/usr/bin", "/bin"}, {}}, terminal);
@@ -38,7 +39,8 @@ TEST(Environment, InheritsNothingThatThePolicyDoesNotPass) {
 TEST(Environment, TakesTheTerminalsNameOnlyForATerminal) { EXPECT_THAT(made({}, true), Contains("TERM=xterm")); }
 
 TEST(Environment, PassesByNameAndSetsByValue) {
-  const auto environment = made({.pass = {{.name = "AWS_PROFILE"}, {.name = "ABSENT"}}, .set = {{.name = "CI", .value = "1"}, {.name = "LANG", .value = "C"}}});
+  const auto environment = made({.pass = {{.name = "AWS_PROFILE"}, {.name = "ABSENT"}},
+                                 .set = {{.name = "CI", .value = "1"}, {.name = "LANG", .value = "C"}}});
   EXPECT_THAT(environment, Contains("AWS_PROFILE=work"));
   EXPECT_THAT(environment, Contains("CI=1"));
   EXPECT_THAT(environment, Contains("LANG=C"));

@@ -17,10 +17,10 @@ constexpr size_t kCopiedSize = 16 * 1024;
 constexpr size_t kCopiedEntries = 4;
 
 constexpr std::array kViews = {
-    "alpine-release"sv, "alternatives"sv, "arch-release"sv, "crypto-policies"sv,
-    "debian_version"sv, "dotnet"sv, "fedora-release"sv, "fonts"sv, "host.conf"sv, "inputrc"sv, "ld.so.cache"sv,
-    "locale.alias"sv, "localtime"sv, "lsb-release"sv, "magic"sv, "mime.types"sv, "os-release"sv, "protocols"sv,
-    "redhat-release"sv, "services"sv, "system-release"sv, "terminfo"sv, "timezone"sv,
+    "alpine-release"sv, "alternatives"sv, "arch-release"sv,   "crypto-policies"sv, "debian_version"sv, "dotnet"sv,
+    "fedora-release"sv, "fonts"sv,        "host.conf"sv,      "inputrc"sv,         "ld.so.cache"sv,    "locale.alias"sv,
+    "localtime"sv,      "lsb-release"sv,  "magic"sv,          "mime.types"sv,      "os-release"sv,     "protocols"sv,
+    "redhat-release"sv, "services"sv,     "system-release"sv, "terminfo"sv,        "timezone"sv,
 };
 static_assert(std::ranges::is_sorted(kViews));
 constexpr std::array kViewPrefixes = {"java-"sv, "python3"sv};
@@ -30,16 +30,13 @@ struct Partial {
   std::array<std::string_view, 6> entries;
 };
 constexpr std::array kPartial = {
-    Partial{"ca-certificates", {"extracted"}},
-    Partial{"ssl", {"certs", "cert.pem", "openssl.cnf", "ct_log_list.cnf"}},
-    Partial{"pki/ca-trust", {"extracted"}},
-    Partial{"pki/tls", {"certs", "cert.pem", "openssl.cnf", "openssl.d"}},
-    Partial{"pki/java", {"cacerts"}},
-    Partial{"maven", {"m2.conf", "logging"}},
+    Partial{"ca-certificates", {"extracted"}}, Partial{"ssl", {"certs", "cert.pem", "openssl.cnf", "ct_log_list.cnf"}},
+    Partial{"pki/ca-trust", {"extracted"}},    Partial{"pki/tls", {"certs", "cert.pem", "openssl.cnf", "openssl.d"}},
+    Partial{"pki/java", {"cacerts"}},          Partial{"maven", {"m2.conf", "logging"}},
 };
 constexpr std::array kMade = {
-    "/etc/passwd"sv, "/etc/group"sv, "/etc/hosts"sv, "/etc/hostname"sv, "/etc/resolv.conf"sv, "/etc/nsswitch.conf"sv,
-    "/etc/gitconfig"sv, "/etc/mtab"sv, "/etc/shells"sv,
+    "/etc/passwd"sv,        "/etc/group"sv,     "/etc/hosts"sv, "/etc/hostname"sv, "/etc/resolv.conf"sv,
+    "/etc/nsswitch.conf"sv, "/etc/gitconfig"sv, "/etc/mtab"sv,  "/etc/shells"sv,
 };
 
 bool is_view(std::string_view name) {
@@ -65,7 +62,8 @@ std::vector<std::string> keys_among(const HostTree& tree, const std::string& dir
 }
 
 // A directory of a few small files (python3, terminfo) as bytes too. False: it is none, and nothing was added.
-bool copy_small_directory(const HostTree& tree, const std::string& directory, const std::string& path, std::vector<Mount>& mounts) {
+bool copy_small_directory(const HostTree& tree, const std::string& directory, const std::string& path,
+                          std::vector<Mount>& mounts) {
   // Listing alternatives or certs costs more than their mounts: the size tells, on most file systems.
   const auto status = tree.link_status(directory);
   if (!status || status->st_size > 4096 || status->st_nlink > 2) return false;
@@ -149,7 +147,8 @@ std::string git_quoted(std::string_view value) {
 std::string make_passwd(const Inside& inside) {
   std::string out;
   if (inside.uid != 0) out += "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n";
-  out += fmt::format("{}:x:{}:{}:{}:{}:{}\n", inside.user, inside.uid, inside.gid, inside.user, inside.home, inside.shell);
+  out +=
+      fmt::format("{}:x:{}:{}:{}:{}:{}\n", inside.user, inside.uid, inside.gid, inside.user, inside.home, inside.shell);
   if (inside.uid != 65534) out += "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
   return out;
 }
@@ -172,8 +171,8 @@ std::string make_resolv_conf() { return "nameserver 127.0.0.1\noptions timeout:5
 
 std::string make_gitconfig(const Surroundings& surroundings, const Inside& inside) {
   const std::string name = surroundings.git_name.empty() ? inside.user : surroundings.git_name;
-  const std::string email =
-      surroundings.git_email.empty() ? fmt::format("{}@{}.invalid", inside.user, inside.hostname) : surroundings.git_email;
+  const std::string email = surroundings.git_email.empty() ? fmt::format("{}@{}.invalid", inside.user, inside.hostname)
+                                                           : surroundings.git_email;
   return fmt::format("[user]\n\tname = {}\n\temail = {}\n", git_quoted(name), git_quoted(email));
 }
 

@@ -38,7 +38,8 @@ TEST(EtcFiles, ShowNothingThatIsNotOnTheList) {
     host.file("/etc/" + std::string(name), "secret");
   }
   for (const Mount& mount : etc_of(host)) {
-    for (const char* name : {"shadow", "sudoers", "machine-id", "/ssh", "private", "profile", "stockade", "settings", "npmrc", "pip"}) {
+    for (const char* name :
+         {"shadow", "sudoers", "machine-id", "/ssh", "private", "profile", "stockade", "settings", "npmrc", "pip"}) {
       EXPECT_THAT(mount.target, Not(HasSubstr(name)));
       EXPECT_THAT(mount.source, Not(HasSubstr(name)));
     }
@@ -89,7 +90,8 @@ TEST(EtcFiles, QuoteTheGitIdentity) {
   Surroundings surroundings;
   surroundings.git_name = "A \"B\" \\C";
   surroundings.git_email = "a@b";
-  EXPECT_EQ(make_gitconfig(surroundings, {.user = "ada"}), "[user]\n\tname = \"A \\\"B\\\" \\\\C\"\n\temail = \"a@b\"\n");
+  EXPECT_EQ(make_gitconfig(surroundings, {.user = "ada"}),
+            "[user]\n\tname = \"A \\\"B\\\" \\\\C\"\n\temail = \"a@b\"\n");
 }
 
 TEST(EtcFiles, GiveRootsAgentAnUnprivilegedName) {

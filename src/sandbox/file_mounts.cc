@@ -29,15 +29,17 @@ Result<Located> find_source(const FileRule& rule, const HostTree& tree) {
   if (error == ENOENT || error == ENOTDIR) {
     return refuse(rule, fmt::format("{} does not exist", rule.host), "create it, or take the entry out of `files`");
   }
-  if (error == EACCES) return refuse(rule, fmt::format("{} can't be read", rule.host), "its directories must let you in");
+  if (error == EACCES)
+    return refuse(rule, fmt::format("{} can't be read", rule.host), "its directories must let you in");
   return std::unexpected(std::move(found).error().context("mount " + rule.host));
 }
 
 Result<void> check_source(const FileRule& rule, const Located& source, const Surroundings& surroundings) {
   for (const std::string_view place : {"/proc", "/sys", "/dev"}) {
     if (is_at_or_below(source.path, place)) {
-      return refuse(rule, fmt::format("{} can't be mounted: {} is the kernel's interface to the whole machine", rule.host, place),
-                    "take the entry out of `files`");
+      return refuse(
+          rule, fmt::format("{} can't be mounted: {} is the kernel's interface to the whole machine", rule.host, place),
+          "take the entry out of `files`");
     }
   }
   if (!source.is_directory() && !source.is_file()) {
@@ -47,15 +49,17 @@ Result<void> check_source(const FileRule& rule, const Located& source, const Sur
   const std::string broad = why_broad(surroundings, source.path);
   if (!broad.empty() && rule.reason.empty()) {
     return refuse(rule, fmt::format("{} is not given to an agent by itself: {}", rule.host, broad),
-                  rule.where.file == kDefaultPreset ? "change to the directory of the work, or name it under `files` with a reason"
-                                                    : "mount the directory that the work needs, or add `reason: …` to the entry");
+                  rule.where.file == kDefaultPreset
+                      ? "change to the directory of the work, or name it under `files` with a reason"
+                      : "mount the directory that the work needs, or add `reason: …` to the entry");
   }
   return {};
 }
 
 Result<void> check_target(const FileRule& rule, const std::vector<Mount>& earlier) {
   if (const std::string why = why_not_a_target(rule.at); !why.empty()) {
-    return refuse(rule, fmt::format("nothing can be mounted at {}: {}", rule.at, why), "choose another `at`, such as /work");
+    return refuse(rule, fmt::format("nothing can be mounted at {}: {}", rule.at, why),
+                  "choose another `at`, such as /work");
   }
   for (const Mount& mount : earlier) {
     if (mount.target == rule.at) {
@@ -74,12 +78,15 @@ Mount mount_for(const FileRule& rule, const Located& source, bool program_list) 
     case Access::read:
       if (source.is_directory()) mount.kind = MountKind::overlay_read;
       break;
-    case Access::write: mount.writable = true; break;
+    case Access::write:
+      mount.writable = true;
+      break;
     case Access::write_only:
       mount.kind = MountKind::staging;
       mount.writable = true;
       break;
-    case Access::hide: break;
+    case Access::hide:
+      break;
   }
   return mount;
 }
@@ -92,13 +99,16 @@ Result<Mount> compile_rule(const FileRule& rule, const HostTree& tree, const Sur
     return refuse(rule, fmt::format("{} is a file: write-only gives a directory", rule.host), "name the directory");
   }
   Mount mount = mount_for(rule, source, program_list);
-  if (source.path != rule.host) notes.push_back(fmt::format("{} is a link: {} is what is mounted", rule.host, source.path));
+  if (source.path != rule.host)
+    notes.push_back(fmt::format("{} is a link: {} is what is mounted", rule.host, source.path));
   if (rule.access == Access::write && !source.is_directory()) {
-    notes.push_back(fmt::format("{} is a single writable file: programs that save by renaming can't replace it", rule.at));
+    notes.push_back(
+        fmt::format("{} is a single writable file: programs that save by renaming can't replace it", rule.at));
   }
   for (const std::string& socket : rule.sockets) {
     const auto below = relative_to(socket, rule.host);
-    if (!below || below->empty()) return refuse(rule, fmt::format("{} is not below {}", socket, rule.host), "name a socket in it");
+    if (!below || below->empty())
+      return refuse(rule, fmt::format("{} is not below {}", socket, rule.host), "name a socket in it");
     mount.sockets.push_back(*below);
   }
   if (!mount.sockets.empty() && !(rule.access == Access::write && source.is_directory())) {
@@ -117,8 +127,10 @@ void protect(const HostTree& tree, Mount& mount, std::vector<std::string>& notes
   Protections protections = protections_of(tree, mount.source);
   mount.read_only = std::move(protections.read_only);
   if (!protections.complete) {
-    notes.push_back(fmt::format("{}: looked for hooks and other files that run later {} levels deep, in at most {} directories; "
-                                "what is deeper stays writable", mount.target, kScanDepth, kScanDirectories));
+    notes.push_back(
+        fmt::format("{}: looked for hooks and other files that run later {} levels deep, in at most {} directories; "
+                    "what is deeper stays writable",
+                    mount.target, kScanDepth, kScanDirectories));
   }
 }
 
@@ -149,8 +161,9 @@ Result<void> hide_in(const HostTree& tree, const std::vector<std::string>& globs
     if (is_tree(tree, mount)) {
       trees.push_back({.source = mount.source, .masks_links = mount.kind == MountKind::overlay_read, .hidden = {}});
       owners.push_back(&mount);
-    } else if (mount.kind == MountKind::bind &&
-               std::ranges::any_of(globs, [&](const std::string& glob) { return policy::hide_matches(glob, mount.source); })) {
+    } else if (mount.kind == MountKind::bind && std::ranges::any_of(globs, [&](const std::string& glob) {
+                 return policy::hide_matches(glob, mount.source);
+               })) {
       return fail(ErrorKind::invalid_input, "{} is mounted, and hidden by a `hide` glob", mount.source);
     }
   }
@@ -171,7 +184,8 @@ Result<void> hide_in(const HostTree& tree, const std::vector<std::string>& globs
 Result<FileMounts> compile_files(const policy::Policy& policy, const Surroundings& surroundings, const HostTree& tree) {
   FileMounts out;
   const bool program_list = policy.programs.allow.has_value();
-  const bool hides = std::ranges::any_of(policy.files, [](const FileRule& rule) { return rule.access == Access::hide; });
+  const bool hides =
+      std::ranges::any_of(policy.files, [](const FileRule& rule) { return rule.access == Access::hide; });
   std::vector<FileRule> rules;
   for (const FileRule& rule : policy.files) {
     if (rule.access != Access::hide) rules.push_back(rule);
@@ -180,8 +194,10 @@ Result<FileMounts> compile_files(const policy::Policy& policy, const Surrounding
     STOCKADE_TRY(check_target(rule, out.mounts));
     STOCKADE_ASSIGN(Mount mount, compile_rule(rule, tree, surroundings, program_list, out.notes));
     if (hides && rule.access == Access::write && policy.sandbox.strictness == policy::Strictness::hard) {
-      return refuse(rule, fmt::format("`hide` can't be guaranteed in {}: a file saved anew outside is readable until it is "
-                                      "masked again, and `strictness: hard` refuses that", rule.at),
+      return refuse(rule,
+                    fmt::format("`hide` can't be guaranteed in {}: a file saved anew outside is readable until it is "
+                                "masked again, and `strictness: hard` refuses that",
+                                rule.at),
                     "use `access: read`, or `strictness: polled`");
     }
     protect(tree, mount, out.notes);
@@ -210,7 +226,8 @@ const Mount* mount_of(const std::vector<Mount>& mounts, std::string_view inside)
 
 std::optional<std::string> outside_of(const std::vector<Mount>& mounts, const std::string& inside) {
   const Mount* mount = mount_of(mounts, inside);
-  if (mount == nullptr || (mount->kind != MountKind::bind && mount->kind != MountKind::overlay_read)) return std::nullopt;
+  if (mount == nullptr || (mount->kind != MountKind::bind && mount->kind != MountKind::overlay_read))
+    return std::nullopt;
   return join(mount->source, *relative_to(inside, mount->target));
 }
 
@@ -224,10 +241,12 @@ Result<void> check_mount_points(const HostTree& tree, const std::vector<Mount>& 
     if (around == nullptr || around->kind == MountKind::scratch || around->kind == MountKind::directory) continue;
     const std::string below = *relative_to(mount.target, around->target);
     const auto refuse_nesting = [&](std::string_view why, std::string_view hint) {
-      return std::unexpected(
-          Error(ErrorKind::invalid_input, fmt::format("{} can't stand inside {}: {}", mount.target, around->target, why)).hint(hint));
+      return std::unexpected(Error(ErrorKind::invalid_input,
+                                   fmt::format("{} can't stand inside {}: {}", mount.target, around->target, why))
+                                 .hint(hint));
     };
-    if (around->kind == MountKind::staging) return refuse_nesting("that is an empty write-only directory", "choose another `at`");
+    if (around->kind == MountKind::staging)
+      return refuse_nesting("that is an empty write-only directory", "choose another `at`");
     if (around->source.empty()) return refuse_nesting("that is a file", "choose another `at`");
     const std::string expected = join(around->source, below);
     const auto point = tree.locate(expected);

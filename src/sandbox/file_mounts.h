@@ -13,15 +13,15 @@
 namespace stockade::sandbox {
 
 struct FileMounts {
-  std::vector<Mount> mounts;            // by target, parents first
+  std::vector<Mount> mounts;  // by target, parents first
   std::vector<std::string> notes;
-  bool default_workspace = false;       // the default preset's entry made the current directory writable
+  bool default_workspace = false;  // the default preset's entry made the current directory writable
 };
 
 Result<FileMounts> compile_files(const policy::Policy& policy, const Surroundings& surroundings, const HostTree& tree);
 
-// Fills `hidden` of all mounts. Globs beginning with "**/" are searched for in the first `file_mounts` mounts' trees (the
-// policy's own), absolute ones also in installations and system trees.
+// Fills `hidden` of all mounts. Globs beginning with "**/" are searched for in the first `file_mounts` mounts' trees
+// (the policy's own), absolute ones also in installations and system trees.
 Result<void> hide_matches_in(const policy::Policy& policy, const HostTree& tree, std::vector<Mount>& files,
                              std::vector<Mount>& others);
 

@@ -14,9 +14,9 @@ namespace {
 using FileId = std::pair<dev_t, ino_t>;
 
 struct Glob {
-  std::string text;     // its fixed part is a real path
-  std::string start;    // the fixed part: where a walk begins; "/" for "**/…"
-  std::string literal;  // "**/NAME" without wildcards: comparing the base name is enough
+  std::string text;      // its fixed part is a real path
+  std::string start;     // the fixed part: where a walk begins; "/" for "**/…"
+  std::string literal;   // "**/NAME" without wildcards: comparing the base name is enough
   bool is_path = false;  // no wildcard at all
 };
 
@@ -108,9 +108,10 @@ class Search {
         return true;
       });
       if (left_ == 0) {
-        return std::unexpected(Error(ErrorKind::invalid_input,
-                                     fmt::format("the mounted trees have more than {} entries: `hide` can't be searched", limit_))
-                                   .hint("mount a smaller directory, or write the hidden paths without wildcards"));
+        return std::unexpected(
+            Error(ErrorKind::invalid_input,
+                  fmt::format("the mounted trees have more than {} entries: `hide` can't be searched", limit_))
+                .hint("mount a smaller directory, or write the hidden paths without wildcards"));
       }
       // What we may not list, the agent, with no more rights than ours, may not either; as root it can't happen.
       if (!listed && listed.error().error_number() != EACCES && listed.error().error_number() != ENOENT &&

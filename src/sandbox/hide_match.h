@@ -1,6 +1,6 @@
-// hide: which paths of the mounted trees match the policy's `hide` globs at the start, and by which other names the same
-// files can be reached. A match is masked as a whole; so is every hard link to it (or to a file below it) in any mounted
-// tree, and what a matching symbolic link leads to, if that is mounted. Later files need an observer.
+// hide: which paths of the mounted trees match the policy's `hide` globs at the start, and by which other names the
+// same files can be reached. A match is masked as a whole; so is every hard link to it (or to a file below it) in any
+// mounted tree, and what a matching symbolic link leads to, if that is mounted. Later files need an observer.
 //
 // A glob without wildcards costs one lookup. Others walk the trees from their fixed part on, without following links.
 // The walk is bounded; a tree that is larger is an error, never a silent half.

@@ -12,8 +12,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-std::vector<std::string> hidden(const FakeHost& host, std::vector<std::string> globs, const std::string& source = "/home/ada/work",
-                                bool masks_links = true) {
+std::vector<std::string> hidden(const FakeHost& host, std::vector<std::string> globs,
+                                const std::string& source = "/home/ada/work", bool masks_links = true) {
   std::vector<HideTree> trees{{.source = source, .masks_links = masks_links, .hidden = {}}};
   const auto found = find_hidden(host.tree(), globs, trees);
   EXPECT_TRUE(found) << (found ? "" : found.error().render());

@@ -115,14 +115,14 @@ std::optional<Located> HostTree::locate(const std::string& path) const {
 }
 
 std::optional<struct stat> HostTree::status(const std::string& path) const {
-  struct stat status {};
+  struct stat status{};
   const Fd fd = open_inside(path, O_PATH);
   if (!fd || ::fstat(fd.get(), &status) != 0) return std::nullopt;
   return status;
 }
 
 std::optional<struct stat> HostTree::link_status(const std::string& path) const {
-  struct stat status {};
+  struct stat status{};
   if (prefix_.empty()) {
     if (::fstatat(AT_FDCWD, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
     return status;
@@ -149,7 +149,7 @@ std::optional<std::string> HostTree::read_link(const std::string& path) const {
 Result<std::string> HostTree::read(const std::string& path, size_t limit) const {
   const Fd fd = open_inside(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (!fd) return fail_errno("open {}", path);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return fail_errno("stat {}", path);
   if (!S_ISREG(status.st_mode)) return fail(ErrorKind::invalid_input, "{} is not a regular file", path);
   return read_file(fd.get(), limit);
@@ -157,7 +157,7 @@ Result<std::string> HostTree::read(const std::string& path, size_t limit) const 
 
 std::optional<std::string> HostTree::read_head(const std::string& path, size_t size) const {
   const Fd fd = open_inside(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  struct stat status {};
+  struct stat status{};
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   std::string head(size, '\0');
   const ssize_t got = ::pread(fd.get(), head.data(), size, 0);
@@ -181,7 +181,7 @@ Result<void> HostTree::list(const std::string& path, const std::function<bool(co
       if (name == "." || name == "..") continue;
       unsigned char type = entry->type;
       if (type == DT_UNKNOWN) {  // file systems that keep no type in the directory
-        struct stat status {};
+        struct stat status{};
         if (::fstatat(fd.get(), entry->name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
         type = type_of(status.st_mode);
       }

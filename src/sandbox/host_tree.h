@@ -18,7 +18,7 @@ namespace stockade::sandbox {
 
 struct Located {
   std::string path;  // real path: no link left in it
-  struct stat status {};
+  struct stat status{};
   bool is_directory() const { return S_ISDIR(status.st_mode); }
   bool is_file() const { return S_ISREG(status.st_mode); }
 };
@@ -37,8 +37,8 @@ class HostTree {
   std::optional<Located> locate(const std::string& path) const;
   // The same with the reason.
   Result<Located> resolve(const std::string& path) const;
-  // The way there: where each link on it stands, and what is at its end (real paths). Whoever can write one of them chooses
-  // what the path means.
+  // The way there: where each link on it stands, and what is at its end (real paths). Whoever can write one of them
+  // chooses what the path means.
   std::vector<std::string> way(const std::string& path) const;
   std::optional<struct stat> status(const std::string& path) const;       // follows links
   std::optional<struct stat> link_status(const std::string& path) const;  // the entry itself

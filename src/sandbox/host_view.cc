@@ -32,7 +32,8 @@ Inside choose_inside(const Surroundings& surroundings, const policy::Sandbox& sa
   inside.group = inside.gid == 0 ? "root" : is_account_name(surroundings.group) ? surroundings.group : "agent";
   inside.home = surroundings.home;
   inside.hostname = hostname;
-  const bool shell_is_there = is_system_path(surroundings.shell) && surroundings.shell.find("nologin") == std::string::npos &&
+  const bool shell_is_there = is_system_path(surroundings.shell) &&
+                              surroundings.shell.find("nologin") == std::string::npos &&
                               !surroundings.shell.ends_with("/false");
   inside.shell = shell_is_there ? surroundings.shell : "/bin/sh";
   return inside;
@@ -42,7 +43,8 @@ void add_root_links(const HostTree& tree, std::vector<Mount>& mounts) {
   for (const std::string_view name : kRootNames) {
     std::string path = join("/", name);
     auto target = tree.read_link(path);
-    if (target) mounts.push_back({.kind = MountKind::symlink, .target = std::move(path), .content = std::move(*target)});
+    if (target)
+      mounts.push_back({.kind = MountKind::symlink, .target = std::move(path), .content = std::move(*target)});
   }
 }
 
@@ -67,8 +69,8 @@ void add_scratch_places(const Inside& inside, std::vector<Mount>& mounts) {
 }
 
 std::string why_not_a_target(std::string_view target) {
-  for (const std::string_view place : {"/proc"sv, "/sys"sv, "/dev"sv, "/usr"sv, "/bin"sv, "/sbin"sv, "/lib"sv, "/lib32"sv,
-                                       "/lib64"sv, "/libx32"sv}) {
+  for (const std::string_view place :
+       {"/proc"sv, "/sys"sv, "/dev"sv, "/usr"sv, "/bin"sv, "/sbin"sv, "/lib"sv, "/lib32"sv, "/lib64"sv, "/libx32"sv}) {
     if (is_at_or_below(target, place)) return fmt::format("{} belongs to the system inside", place);
   }
   if (target == "/") return "it is the whole of what the agent sees";

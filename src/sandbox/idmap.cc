@@ -10,8 +10,8 @@ namespace stockade::sandbox {
 
 namespace {
 
-// A namespace lives as long as a process or a descriptor holds it: a child makes it, we open it. The child goes with the
-// entry, when nobody has to wait for its end any more.
+// A namespace lives as long as a process or a descriptor holds it: a child makes it, we open it. The child goes with
+// the entry, when nobody has to wait for its end any more.
 Result<IdMaps::Entry> make_mapped_namespace(const std::string& uid_map, const std::string& gid_map) {
   const pid_t self = ::getpid();
   int pidfd = -1;
@@ -42,7 +42,7 @@ Result<int> IdMaps::for_owner(uid_t uid, gid_t gid, const Identity& identity) {
     if (entry.uid == uid && entry.gid == gid) return entry.userns.get();
   }
   STOCKADE_ASSIGN(Entry entry, make_mapped_namespace(fmt::format("{} {} 1\n", uid, identity.agent_kuid),
-                                                      fmt::format("{} {} 1\n", gid, identity.agent_kgid)));
+                                                     fmt::format("{} {} 1\n", gid, identity.agent_kgid)));
   entry.uid = uid;
   entry.gid = gid;
   entries_.push_back(std::move(entry));

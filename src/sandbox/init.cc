@@ -1,7 +1,7 @@
 #include "sandbox/init.h"
 
-#include <linux/capability.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -47,7 +47,8 @@ void hide_arguments() {
 
 Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
   std::vector<int> keep = launch.idmaps.descriptors();
-  keep.insert(keep.end(), {channels.control, channels.agent, channels.built_read, channels.built_write, launch.sysctls.get()});
+  keep.insert(keep.end(),
+              {channels.control, channels.agent, channels.built_read, channels.built_write, launch.sysctls.get()});
   keep.insert(keep.end(), std::begin(channels.stdio), std::end(channels.stdio));
   keep.insert(keep.end(), channels.entrances.begin(), channels.entrances.end());
   close_all_except(keep.data(), keep.size());
@@ -88,8 +89,8 @@ Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels, int
 }
 
 // Init leads the session whose terminal this is. Every signal that the terminal has for init (hang-up, background
-// access) stays blocked for ever, so it can neither stop nor end it; and init keeps the slave open, as a shell would, so
-// that an agent which redirects all its streams finds its terminal again in /dev/tty.
+// access) stays blocked for ever, so it can neither stop nor end it; and init keeps the slave open, as a shell would,
+// so that an agent which redirects all its streams finds its terminal again in /dev/tty.
 Result<Pty> make_terminal(const Launch& launch, int terminals) {
   if (!launch.plan->terminal) return Pty();
   STOCKADE_ASSIGN(Pty pty, open_own_pty(terminals));
@@ -133,7 +134,9 @@ void report_agent(int control, int status) {
     message.put(Report::continued).put(int32_t{0});
   } else {
     const bool signalled = WIFSIGNALED(status);
-    message.put(Report::exited).put(static_cast<uint8_t>(signalled)).put(static_cast<int32_t>(signalled ? WTERMSIG(status) : WEXITSTATUS(status)));
+    message.put(Report::exited)
+        .put(static_cast<uint8_t>(signalled))
+        .put(static_cast<int32_t>(signalled ? WTERMSIG(status) : WEXITSTATUS(status)));
   }
   (void)send_message(control, message.bytes());
   if (!WIFSTOPPED(status) && !WIFCONTINUED(status)) ::_exit(0);
@@ -211,7 +214,8 @@ std::string encode_failure(const Error& error) {
 Error decode_failure(std::string_view bytes) {
   WireReader reader(bytes);
   const uint8_t kind_number = reader.get<uint8_t>();
-  const auto kind = kind_number <= static_cast<uint8_t>(ErrorKind::internal) ? static_cast<ErrorKind>(kind_number) : ErrorKind::internal;
+  const auto kind = kind_number <= static_cast<uint8_t>(ErrorKind::internal) ? static_cast<ErrorKind>(kind_number)
+                                                                             : ErrorKind::internal;
   (void)reader.get<int32_t>();
   std::string text = reader.get_string(kMessageLimit);
   const std::string hint = reader.get_string(kMessageLimit);

@@ -17,11 +17,11 @@
 namespace stockade::sandbox {
 
 enum class Report : uint8_t {
-  failed,       // error: the launch is over
-  network,      // agent: namespaces made; descriptors: listeners, then the diag socket
+  failed,          // error: the launch is over
+  network,         // agent: namespaces made; descriptors: listeners, then the diag socket
   user_namespace,  // agent (root mode): its ids are to be mapped
-  root,         // init: root made and privileges gone; descriptors: /proc, the private tmpfs, then the master of the pty
-  ready,        // agent: waits for release; descriptors: notify listener, user and mount namespace, a second diag socket
+  root,   // init: root made and privileges gone; descriptors: /proc, the private tmpfs, then the master of the pty
+  ready,  // agent: waits for release; descriptors: notify listener, user and mount namespace, a second diag socket
   exec_failed,  // agent: errno and program
   exited,       // init: the agent's end
   stopped,
@@ -31,11 +31,11 @@ enum class Report : uint8_t {
 enum class Order : uint8_t { mapped, release, stop_all, continue_all };
 
 struct InitChannels {
-  int control = -1;  // init ↔ supervisor
-  int agent = -1;    // agent ↔ supervisor
+  int control = -1;                       // init ↔ supervisor
+  int agent = -1;                         // agent ↔ supervisor
   int built_read = -1, built_write = -1;  // init → agent: the root stands
-  int stdio[3] = {-1, -1, -1};  // -1: the pty
-  std::vector<int> entrances;  // of v1 cgroups; the agent's process goes in by itself
+  int stdio[3] = {-1, -1, -1};            // -1: the pty
+  std::vector<int> entrances;             // of v1 cgroups; the agent's process goes in by itself
   bool keep_kill = false;  // no cgroup can freeze: init stops everything by signal, and needs CAP_KILL in its namespace
 };
 

@@ -74,7 +74,8 @@ class AgentProcess {
 
   Result<void> await_root() {
     char built = 0;
-    if (::read(channels_.built_read, &built, 1) != 1) return fail(ErrorKind::internal, "init ended before the root stood");
+    if (::read(channels_.built_read, &built, 1) != 1)
+      return fail(ErrorKind::internal, "init ended before the root stood");
     ::close(channels_.built_read);
     notify_ = (plan_.notify_sockets || built == 1) && !launch_.weakening.seccomp;
     // pivot_root moved our root with init's; the working directory only if it was the old root itself.
@@ -82,8 +83,8 @@ class AgentProcess {
     return {};
   }
 
-  // A second layer behind seccomp: this user namespace can have no child. By the host's /proc/sys, as ours is read-only;
-  // where that one is, too (a container's), seccomp stands alone.
+  // A second layer behind seccomp: this user namespace can have no child. By the host's /proc/sys, as ours is
+  // read-only; where that one is, too (a container's), seccomp stands alone.
   void forbid_user_namespaces() {
     const Fd limit(::openat(launch_.sysctls.get(), "user/max_user_namespaces", O_WRONLY | O_CLOEXEC));
     if (limit) (void)!::write(limit.get(), "0", 1);
@@ -96,7 +97,8 @@ class AgentProcess {
       return {};
     }
     // Only now: while the new root lies over the old one, the kernel takes us for chrooted and makes no namespace.
-    if (::unshare(CLONE_NEWUSER) < 0) return std::unexpected(Error::from_errno("make a user namespace").hint("run 'stockade doctor'"));
+    if (::unshare(CLONE_NEWUSER) < 0)
+      return std::unexpected(Error::from_errno("make a user namespace").hint("run 'stockade doctor'"));
     STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::user_namespace).bytes()));
     STOCKADE_TRY(await(Order::mapped));
     forbid_user_namespaces();
@@ -106,10 +108,12 @@ class AgentProcess {
     return {};
   }
 
-  // A group of its own, in the foreground: until here every signal is blocked, as init left it, so SIGTTOU can't stop us.
+  // A group of its own, in the foreground: until here every signal is blocked, as init left it, so SIGTTOU can't stop
+  // us.
   Result<void> take_terminal() {
     if (::setpgid(0, 0) < 0) return fail_errno("start a process group of its own");
-    if (terminal_ && ::tcsetpgrp(terminal_.get(), ::getpid()) < 0) return fail_errno("come to the terminal's foreground");
+    if (terminal_ && ::tcsetpgrp(terminal_.get(), ::getpid()) < 0)
+      return fail_errno("come to the terminal's foreground");
     STOCKADE_TRY(connect_stdio());
     terminal_.reset();
     return {};
@@ -145,9 +149,10 @@ class AgentProcess {
     const Limits& limits = plan_.limits;
     if (limits.open_files) state.open_files = limits.open_files->value;
     if (limits.file_size) state.file_size = limits.file_size->value;
-    // Counted per user namespace and kernel uid: as a user, init has the agent's uid. The observer, in there too, has three
-    // threads, and one more for each connect that blocks: such a connect counts as a process.
-    if (limits.pids) state.processes = limits.pids->value + (launch_.identity.mode == Mode::user ? 1 : 0) + (notify_ ? 3 : 0);
+    // Counted per user namespace and kernel uid: as a user, init has the agent's uid. The observer, in there too, has
+    // three threads, and one more for each connect that blocks: such a connect counts as a process.
+    if (limits.pids)
+      state.processes = limits.pids->value + (launch_.identity.mode == Mode::user ? 1 : 0) + (notify_ ? 3 : 0);
     auto report = reset_process_state(state);
     if (!report) return std::unexpected(std::move(report).error());
     return {};
@@ -179,7 +184,8 @@ class AgentProcess {
       STOCKADE_TRY(install_seccomp_filter(choice));
     }
     const int fds[] = {listener.get(), user_namespace_.get(), mount_namespace_.get(), diag_.get()};
-    STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(),
+    STOCKADE_TRY(send_message(channels_.agent,
+                              WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(),
                               std::span(fds, listener ? 4 : 0)));
     for (Fd* given : {&user_namespace_, &mount_namespace_, &diag_}) given->reset();
     return {};
@@ -207,7 +213,8 @@ class AgentProcess {
       culprit = &program;
       if (errno != EACCES) break;
     }
-    (void)send_message(channels_.agent, WireWriter().put(Report::exec_failed).put(static_cast<int32_t>(failure)).put(*culprit).bytes());
+    (void)send_message(channels_.agent,
+                       WireWriter().put(Report::exec_failed).put(static_cast<int32_t>(failure)).put(*culprit).bytes());
     ::_exit(failure == ENOENT ? 127 : 126);
   }
 
@@ -215,7 +222,7 @@ class AgentProcess {
   const SandboxPlan& plan_;
   const InitChannels& channels_;
   bool notify_ = false;
-  Fd terminal_;  // the slave, until the streams are connected
+  Fd terminal_;                                 // the slave, until the streams are connected
   Fd user_namespace_, mount_namespace_, diag_;  // for the observer
 };
 

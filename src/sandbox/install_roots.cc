@@ -18,15 +18,42 @@ constexpr size_t kPathEntries = 128;
 
 constexpr std::array kSystemTrees = {"/usr"sv, "/bin"sv, "/sbin"sv, "/lib"sv, "/lib32"sv, "/lib64"sv, "/libx32"sv};
 // Places that hold state, sockets or devices, never installations.
-constexpr std::array kNeverShown = {"/proc"sv, "/sys"sv, "/dev"sv, "/run"sv, "/var"sv, "/etc"sv, "/boot"sv, "/lost+found"sv};
+constexpr std::array kNeverShown = {"/proc"sv, "/sys"sv, "/dev"sv,  "/run"sv,
+                                    "/var"sv,  "/etc"sv, "/boot"sv, "/lost+found"sv};
 
 // Directories below the home that are installations as a whole.
 constexpr std::array kHomeInstallations = {
-    ".asdf"sv,       ".bun"sv,       ".deno"sv,       ".dotnet"sv,    ".foundry"sv,   ".ghcup"sv,      ".jenv"sv,
-    ".juliaup"sv,    ".linuxbrew"sv, ".nimble"sv,     ".nodenv"sv,    ".opencode"sv,  ".phpenv"sv,     ".proto"sv,
-    ".pyenv"sv,      ".rbenv"sv,     ".rye"sv,        ".volta"sv,     "anaconda3"sv,  "mambaforge"sv,  "miniconda3"sv,
-    "miniforge3"sv,  ".tfenv"sv,     ".goenv"sv,      ".rvm"sv,       ".nodebrew"sv,  ".npm-packages"sv,
-    ".local/share/mise"sv, ".local/share/pnpm"sv, ".local/share/rtx"sv, ".local/share/aquaproj-aqua"sv,
+    ".asdf"sv,
+    ".bun"sv,
+    ".deno"sv,
+    ".dotnet"sv,
+    ".foundry"sv,
+    ".ghcup"sv,
+    ".jenv"sv,
+    ".juliaup"sv,
+    ".linuxbrew"sv,
+    ".nimble"sv,
+    ".nodenv"sv,
+    ".opencode"sv,
+    ".phpenv"sv,
+    ".proto"sv,
+    ".pyenv"sv,
+    ".rbenv"sv,
+    ".rye"sv,
+    ".volta"sv,
+    "anaconda3"sv,
+    "mambaforge"sv,
+    "miniconda3"sv,
+    "miniforge3"sv,
+    ".tfenv"sv,
+    ".goenv"sv,
+    ".rvm"sv,
+    ".nodebrew"sv,
+    ".npm-packages"sv,
+    ".local/share/mise"sv,
+    ".local/share/pnpm"sv,
+    ".local/share/rtx"sv,
+    ".local/share/aquaproj-aqua"sv,
 };
 // Below these, each entry so many levels deeper is an installation of its own.
 struct Versioned {
@@ -34,17 +61,26 @@ struct Versioned {
   int depth;
 };
 constexpr std::array kHomeVersions = {
-    Versioned{".nvm/versions/node", 1},   Versioned{".sdkman/candidates", 2},    Versioned{".local/share/fnm/node-versions", 1},
-    Versioned{".fnm/node-versions", 1},   Versioned{".rustup/toolchains", 1},    Versioned{".local/share/pipx/venvs", 1},
-    Versioned{".local/pipx/venvs", 1},    Versioned{".local/share/uv/python", 1}, Versioned{".local/share/uv/tools", 1},
-    Versioned{".local/share/claude", 1},  Versioned{".local/share/cursor-agent", 1}, Versioned{"sdk", 1},
-    Versioned{".jdks", 1},                Versioned{".local/opt", 1},
+    Versioned{".nvm/versions/node", 1},
+    Versioned{".sdkman/candidates", 2},
+    Versioned{".local/share/fnm/node-versions", 1},
+    Versioned{".fnm/node-versions", 1},
+    Versioned{".rustup/toolchains", 1},
+    Versioned{".local/share/pipx/venvs", 1},
+    Versioned{".local/pipx/venvs", 1},
+    Versioned{".local/share/uv/python", 1},
+    Versioned{".local/share/uv/tools", 1},
+    Versioned{".local/share/claude", 1},
+    Versioned{".local/share/cursor-agent", 1},
+    Versioned{"sdk", 1},
+    Versioned{".jdks", 1},
+    Versioned{".local/opt", 1},
 };
 // A prefix's own marks, beside its `bin`.
 // All that lies at the top of a Python environment; a project that is one as well has more.
 constexpr std::array kEnvironmentEntries = {
-    ".gitignore"sv, ".lock"sv, "CACHEDIR.TAG"sv, "bin"sv,   "conda-meta"sv, "etc"sv,   "include"sv,
-    "lib"sv,        "lib64"sv, "libexec"sv,      "man"sv,   "pyvenv.cfg"sv, "share"sv,
+    ".gitignore"sv, ".lock"sv, "CACHEDIR.TAG"sv, "bin"sv, "conda-meta"sv, "etc"sv,   "include"sv,
+    "lib"sv,        "lib64"sv, "libexec"sv,      "man"sv, "pyvenv.cfg"sv, "share"sv,
 };
 constexpr std::array kPrefixMarks = {"pyvenv.cfg"sv, "conda-meta"sv, "lib"sv, "lib64"sv, "libexec"sv};
 
@@ -147,7 +183,8 @@ std::string environment_around(const HostTree& tree, const std::string& bin) {
 // Would showing this directory show the home, the system's state, or our own?
 std::string why_never_shown(const Surroundings& surroundings, const std::string& path) {
   for (const std::string_view place : kNeverShown) {
-    if (is_at_or_below(path, place) && !is_at_or_below(path, "/var/tmp")) return fmt::format("nothing below {} is shown", place);
+    if (is_at_or_below(path, place) && !is_at_or_below(path, "/var/tmp"))
+      return fmt::format("nothing below {} is shown", place);
   }
   const std::string& home = surroundings.real_home;
   if (is_at_or_below(home, path)) return "it is the home, or holds it";
@@ -155,7 +192,8 @@ std::string why_never_shown(const Surroundings& surroundings, const std::string&
     return "it is the home, or holds it";
   }
   for (const std::string* own : {&surroundings.state_dir, &surroundings.runtime_dir, &surroundings.config_dir}) {
-    if (!own->empty() && (is_at_or_below(*own, path) || is_at_or_below(path, *own))) return "it holds Stockade's own state";
+    if (!own->empty() && (is_at_or_below(*own, path) || is_at_or_below(path, *own)))
+      return "it holds Stockade's own state";
   }
   return {};
 }
@@ -194,7 +232,8 @@ std::vector<std::string> roots_of_program(const HostTree& tree, const Surroundin
 std::optional<Interpreter> interpreter_of(const HostTree& tree, const std::string& program) {
   const auto head = tree.read_head(program, 256);
   if (!head || !head->starts_with("#!")) return std::nullopt;
-  std::string_view line = std::string_view(*head).substr(2, head->find('\n') == std::string::npos ? std::string::npos : head->find('\n') - 2);
+  std::string_view line = std::string_view(*head).substr(
+      2, head->find('\n') == std::string::npos ? std::string::npos : head->find('\n') - 2);
   std::vector<std::string> words;
   while (!line.empty()) {
     const size_t start = line.find_first_not_of(" \t\r");
@@ -221,9 +260,9 @@ InstallRoots::InstallRoots(const HostTree& tree, const Surroundings& surrounding
 bool InstallRoots::is_chosen_by_a_run(const std::string& path) const {
   if (!theirs_ && surroundings_.written_places.empty()) return false;
   return std::ranges::any_of(tree_.way(path), [&](const std::string& place) {
-    return (theirs_ && theirs_(place)) || std::ranges::any_of(surroundings_.written_places, [&](const std::string& written) {
-             return is_at_or_below(place, written);
-           });
+    return (theirs_ && theirs_(place)) ||
+           std::ranges::any_of(surroundings_.written_places,
+                               [&](const std::string& written) { return is_at_or_below(place, written); });
   });
 }
 
@@ -253,7 +292,8 @@ void InstallRoots::add_links_of(const std::string& directory) {
     return links.size() < kLinksOfOneDirectory;
   });
   if (links.size() == kLinksOfOneDirectory) {
-    notes_.push_back(fmt::format("{} has more than {} links: where the others lead is not shown", directory, links.size()));
+    notes_.push_back(
+        fmt::format("{} has more than {} links: where the others lead is not shown", directory, links.size()));
   }
   for (const std::string& name : links) {
     const auto target = tree_.locate(join(directory, name));
@@ -297,7 +337,8 @@ void InstallRoots::add_path_entries(PathRoots show, const std::function<bool(con
       continue;
     }
     if (is_chosen_by_a_run(entry)) {
-      notes_.push_back(fmt::format("PATH entry {} is not shown: an earlier run could have written what it leads to", entry));
+      notes_.push_back(
+          fmt::format("PATH entry {} is not shown: an earlier run could have written what it leads to", entry));
       continue;
     }
     if ((found->status.st_mode & S_IWOTH) != 0) {
@@ -350,7 +391,8 @@ void InstallRoots::add_interpreter(const std::string& real_path) {
 std::vector<std::string> InstallRoots::path_inside(const std::function<bool(const std::string&)>& visible) const {
   std::vector<std::string> path;
   for (const std::string& directory : search_) {
-    const bool holds_a_root = std::ranges::any_of(roots_, [&](const std::string& root) { return is_at_or_below(root, directory); });
+    const bool holds_a_root =
+        std::ranges::any_of(roots_, [&](const std::string& root) { return is_at_or_below(root, directory); });
     if (covers(directory) || holds_a_root || visible(directory)) path.push_back(inside(directory));
   }
   return path;
@@ -375,8 +417,8 @@ std::vector<std::pair<std::string, std::string>> InstallRoots::variables(
     if (!value.starts_with('/')) continue;
     const auto located = tree_.locate(std::string(value));
     if (!located || !located->is_directory()) continue;
-    const bool holds_a_root = std::ranges::any_of(
-        roots_, [&](const std::string& root) { return is_at_or_below(root, located->path); });
+    const bool holds_a_root =
+        std::ranges::any_of(roots_, [&](const std::string& root) { return is_at_or_below(root, located->path); });
     if (covers(located->path) || visible(located->path) || (holds_a_root && std::string_view(name) == "RUSTUP_HOME")) {
       found.emplace_back(name, inside(located->path));
     }

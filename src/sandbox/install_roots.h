@@ -4,8 +4,8 @@
 // beside `bin`). Where neither speaks, only the directory on PATH itself is shown; a home, a parent of it, the
 // workspace's secrets or a directory that anyone may write to never are.
 //
-// What a run could write (the policy's own mounts, where earlier runs wrote) chooses nothing: a planted link or `#!` line
-// would show whatever directory it names. From there only known layouts and pure Python environments are followed.
+// What a run could write (the policy's own mounts, where earlier runs wrote) chooses nothing: a planted link or `#!`
+// line would show whatever directory it names. From there only known layouts and pure Python environments are followed.
 //
 // Real paths below the person's real home appear inside below the home as the person spells it.
 #pragma once
@@ -59,9 +59,10 @@ class InstallRoots {
   // Adds the installation around a directory of programs (real path).
   void add_directory(const std::string& real_path);
 
-  // Variables that name an installation (RUSTUP_HOME, JAVA_HOME, …), where what they name is shown: programs need them to
-  // find themselves.
-  std::vector<std::pair<std::string, std::string>> variables(const std::function<bool(const std::string&)>& visible) const;
+  // Variables that name an installation (RUSTUP_HOME, JAVA_HOME, …), where what they name is shown: programs need them
+  // to find themselves.
+  std::vector<std::pair<std::string, std::string>> variables(
+      const std::function<bool(const std::string&)>& visible) const;
 
   // PATH inside: the entries that are shown by now, in order, without repeats.
   std::vector<std::string> path_inside(const std::function<bool(const std::string&)>& visible) const;

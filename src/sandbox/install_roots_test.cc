@@ -62,8 +62,8 @@ TEST(InstallRoots, NeverShowTheHomeTheSystemsStateOrWhatAnyoneMayWrite) {
   ::chmod((host.root() + "/srv/open").c_str(), 01777);
   host.make_directory("/home/ada/.local/state/stockade/bin");
   const HostTree tree = host.tree();
-  const Surroundings surroundings =
-      host.surroundings("/home/ada:/home:/:/var/bin:/srv/open:/home/ada/.local/state/stockade/bin:.::relative:/usr/bin");
+  const Surroundings surroundings = host.surroundings(
+      "/home/ada:/home:/:/var/bin:/srv/open:/home/ada/.local/state/stockade/bin:.::relative:/usr/bin");
   InstallRoots roots(tree, surroundings);
   roots.add_path_entries(PathRoots::all, kNothingElse);
   EXPECT_THAT(roots.roots(), IsEmpty());
@@ -75,10 +75,12 @@ TEST(InstallRoots, FollowTheLinksOfTheHomesBin) {
   FakeHost host;
   host.program("/home/ada/.local/share/claude/versions/1.0.3");
   host.link("/home/ada/.local/bin/claude", "/home/ada/.local/share/claude/versions/1.0.3");
-  host.program("/home/ada/.local/share/pipx/venvs/aider/bin/aider", "#!/home/ada/.local/share/pipx/venvs/aider/bin/python\n");
+  host.program("/home/ada/.local/share/pipx/venvs/aider/bin/aider",
+               "#!/home/ada/.local/share/pipx/venvs/aider/bin/python\n");
   host.file("/home/ada/.local/share/pipx/venvs/aider/pyvenv.cfg");
   host.program("/home/ada/.local/share/uv/python/cpython-3.12/bin/python3.12");
-  host.link("/home/ada/.local/share/pipx/venvs/aider/bin/python", "/home/ada/.local/share/uv/python/cpython-3.12/bin/python3.12");
+  host.link("/home/ada/.local/share/pipx/venvs/aider/bin/python",
+            "/home/ada/.local/share/uv/python/cpython-3.12/bin/python3.12");
   host.link("/home/ada/.local/bin/aider", "../share/pipx/venvs/aider/bin/aider");
   host.program("/home/ada/mine/build/tool");
   host.file("/home/ada/mine/secret");
@@ -90,8 +92,8 @@ TEST(InstallRoots, FollowTheLinksOfTheHomesBin) {
   roots.add_path_entries(PathRoots::all, kNothingElse);
   EXPECT_THAT(roots.roots(),
               UnorderedElementsAre("/home/ada/.local/bin", "/home/ada/.local/share/claude/versions",
-                                   "/home/ada/.local/share/pipx/venvs/aider", "/home/ada/.local/share/uv/python/cpython-3.12",
-                                   "/home/ada/mine/build/tool"));
+                                   "/home/ada/.local/share/pipx/venvs/aider",
+                                   "/home/ada/.local/share/uv/python/cpython-3.12", "/home/ada/mine/build/tool"));
 }
 
 TEST(InstallRoots, TakeAPrefixByEvidenceButNotSomebodysProject) {
@@ -181,7 +183,8 @@ TEST(InstallRoots, FollowNothingThatARunCouldHaveWrittenButIntoKnownInstallation
   roots.add_interpreter("/home/ada/work/honest");
   EXPECT_THAT(roots.roots(), ElementsAre("/home/ada/bin", "/home/ada/.pyenv"));
   surroundings.written_places.clear();
-  InstallRoots mounted(tree, surroundings, [](const std::string& path) { return is_at_or_below(path, "/home/ada/work"); });
+  InstallRoots mounted(tree, surroundings,
+                       [](const std::string& path) { return is_at_or_below(path, "/home/ada/work"); });
   mounted.add_interpreter("/home/ada/work/script");
   mounted.add_program("/home/ada/work/link", false);
   EXPECT_THAT(mounted.roots(), IsEmpty());
@@ -192,7 +195,9 @@ TEST(Interpreter, IsReadFromTheFirstLine) {
   host.file("/a", "#!/usr/bin/env -S FOO=1 node --flag\nx");
   host.file("/b", "#! /bin/sh -e\n");
   host.file("/c", "#!relative\n");
-  host.file("/d", "\x7f" "ELF");
+  host.file("/d",
+            "\x7f"
+            "ELF");
   EXPECT_EQ(interpreter_of(host.tree(), "/a")->path, "/usr/bin/env");
   EXPECT_EQ(interpreter_of(host.tree(), "/a")->searched, "node");
   EXPECT_EQ(interpreter_of(host.tree(), "/b")->path, "/bin/sh");
@@ -212,7 +217,8 @@ TEST(InstallRoots, NameMovedToolchainsByTheirVariables) {
   InstallRoots roots(tree, surroundings);
   roots.add_path_entries(PathRoots::all, kNothingElse);
   EXPECT_THAT(roots.roots(), UnorderedElementsAre("/home/ada/.rust/toolchains", "/home/ada/.rust/settings.toml"));
-  EXPECT_THAT(roots.variables(kNothingElse), ElementsAre(std::pair<std::string, std::string>("RUSTUP_HOME", "/home/ada/.rust")));
+  EXPECT_THAT(roots.variables(kNothingElse),
+              ElementsAre(std::pair<std::string, std::string>("RUSTUP_HOME", "/home/ada/.rust")));
 }
 
 }  // namespace

@@ -20,13 +20,20 @@ constexpr uint64_t kFileRights = kExecute | kWriteFile | kReadFile | kTruncate |
 
 uint64_t rights_of(LandlockAccess access) {
   switch (access) {
-    case LandlockAccess::list: return kReadDir;
-    case LandlockAccess::read: return kReadRights;
-    case LandlockAccess::read_execute: return kReadRights | kExecute;
-    case LandlockAccess::write: return kWriteRights;
-    case LandlockAccess::write_execute: return kWriteRights | kExecute;
-    case LandlockAccess::process: return kReadRights | kWriteFile | kTruncate;
-    case LandlockAccess::device: return kReadRights | kWriteFile | kTruncate | kIoctlDev;
+    case LandlockAccess::list:
+      return kReadDir;
+    case LandlockAccess::read:
+      return kReadRights;
+    case LandlockAccess::read_execute:
+      return kReadRights | kExecute;
+    case LandlockAccess::write:
+      return kWriteRights;
+    case LandlockAccess::write_execute:
+      return kWriteRights | kExecute;
+    case LandlockAccess::process:
+      return kReadRights | kWriteFile | kTruncate;
+    case LandlockAccess::device:
+      return kReadRights | kWriteFile | kTruncate | kIoctlDev;
   }
   return 0;
 }
@@ -79,10 +86,11 @@ Result<int> landlock_abi() {
   if (abi < 0)
     return std::unexpected(Error::from_errno("use Landlock", -abi).kind(ErrorKind::unavailable).hint(kRemedy));
   if (abi < kMinimumLandlockAbi)
-    return std::unexpected(Error(ErrorKind::unavailable, fmt::format("Landlock has ABI {} here, {} is needed: below it no "
-                                                                     "file can be moved between directories",
-                                                                     abi, kMinimumLandlockAbi))
-                               .hint(kRemedy));
+    return std::unexpected(
+        Error(ErrorKind::unavailable, fmt::format("Landlock has ABI {} here, {} is needed: below it no "
+                                                  "file can be moved between directories",
+                                                  abi, kMinimumLandlockAbi))
+            .hint(kRemedy));
   return abi;
 }
 

@@ -18,13 +18,13 @@
 namespace stockade::sandbox {
 
 enum class LandlockAccess {
-  list,           // the names in a directory
-  read,           // and contents
+  list,  // the names in a directory
+  read,  // and contents
   read_execute,
-  write,          // all but execution: create, remove, rename (also between directories of one tree), truncate
+  write,  // all but execution: create, remove, rename (also between directories of one tree), truncate
   write_execute,
-  process,        // /proc: read, and write to files that exist (comm, oom_score_adj)
-  device,         // /dev: read, write, ioctl
+  process,  // /proc: read, and write to files that exist (comm, oom_score_adj)
+  device,   // /dev: read, write, ioctl
 };
 
 struct LandlockRule {

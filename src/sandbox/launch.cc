@@ -29,8 +29,9 @@ Result<Fd> open_source(const std::string& path) {
   const int number = errno;
   Error error = Error::from_errno(fmt::format("open {}", path), number);
   if (number != ELOOP) return std::unexpected(std::move(error));
-  return std::unexpected(
-      std::move(error).kind(ErrorKind::denied).hint("a symbolic link stands in a path that had none when the policy was read"));
+  return std::unexpected(std::move(error)
+                             .kind(ErrorKind::denied)
+                             .hint("a symbolic link stands in a path that had none when the policy was read"));
 }
 
 // Undoes the octal escapes of /proc/self/mountinfo.
@@ -39,7 +40,7 @@ std::string unescape(std::string_view field) {
   for (size_t i = 0; i < field.size(); ++i) {
     unsigned value = 0;
     if (field[i] == '\\' && i + 3 < field.size() &&
-        std::from_chars(field.data() + i + 1, field.data() + i + 4, value, 8).ec == std::errc() ) {
+        std::from_chars(field.data() + i + 1, field.data() + i + 4, value, 8).ec == std::errc()) {
       out.push_back(static_cast<char>(value));
       i += 3;
     } else {
@@ -69,7 +70,8 @@ void note_submounts(Source& source, const std::vector<std::string>& points) {
   for (const std::string& point : points) {
     if (!point.starts_with(prefix)) continue;
     std::string relative = point.substr(prefix.size());
-    if (!relative.empty() && std::find(source.submounts.begin(), source.submounts.end(), relative) == source.submounts.end())
+    if (!relative.empty() &&
+        std::find(source.submounts.begin(), source.submounts.end(), relative) == source.submounts.end())
       source.submounts.push_back(std::move(relative));
   }
 }
@@ -101,7 +103,8 @@ Result<void> make_state_directory(const std::string& path, uid_t uid, gid_t gid,
   if (::mkdir(path.c_str(), 0700) < 0) return fail_errno("make {}", path);
   STOCKADE_ASSIGN(source.pin, open_source(path));
   source.path = path;
-  if (::geteuid() == 0 && ::fchownat(source.pin.get(), "", uid, gid, AT_EMPTY_PATH) < 0) return fail_errno("give away {}", path);
+  if (::geteuid() == 0 && ::fchownat(source.pin.get(), "", uid, gid, AT_EMPTY_PATH) < 0)
+    return fail_errno("give away {}", path);
   if (::chmod(path.c_str(), mode) < 0) return fail_errno("set the mode of {}", path);
   STOCKADE_ASSIGN(source.info, stat_of(source.pin.get()));
   source.present = true;
@@ -112,7 +115,7 @@ Result<void> make_state_directory(const std::string& path, uid_t uid, gid_t gid,
 Result<void> make_staging(const SandboxPlan& plan, size_t index, Launch& launch) {
   uid_t uid = ::geteuid();
   gid_t gid = ::getegid();
-  struct stat info {};
+  struct stat info{};
   if (::lstat(plan.mounts[index].source.c_str(), &info) == 0) {
     uid = info.st_uid;
     gid = info.st_gid;
@@ -139,8 +142,8 @@ Result<void> prepare_sources(Launch& launch) {
         break;
       case MountKind::scratch:
         if (launch.scratch_on_disk)
-          STOCKADE_TRY(make_state_directory(scratch_directory(plan, i), launch.identity.agent_kuid, launch.identity.agent_kgid,
-                                            mount.mode, launch.sources[i]));
+          STOCKADE_TRY(make_state_directory(scratch_directory(plan, i), launch.identity.agent_kuid,
+                                            launch.identity.agent_kgid, mount.mode, launch.sources[i]));
         break;
       case MountKind::content:
       case MountKind::symlink:
@@ -151,7 +154,8 @@ Result<void> prepare_sources(Launch& launch) {
   if (!overlays) return {};
   STOCKADE_ASSIGN(const std::vector<std::string> points, read_mount_points());
   for (size_t i = 0; i < plan.mounts.size(); ++i) {
-    if (plan.mounts[i].kind == MountKind::overlay_read && launch.sources[i].is_directory()) note_submounts(launch.sources[i], points);
+    if (plan.mounts[i].kind == MountKind::overlay_read && launch.sources[i].is_directory())
+      note_submounts(launch.sources[i], points);
   }
   return {};
 }
@@ -160,9 +164,12 @@ void size_private_filesystem(Launch& launch) {
   const Limits& limits = launch.plan->limits;
   launch.scratch_on_disk = limits.disk && limits.disk->strength != Strength::hard && !launch.plan->staging_root.empty();
   launch.tmpfs_bytes = kDefaultTmpfs;
-  if (launch.scratch_on_disk) launch.tmpfs_bytes = kShmOnDiskRuns;
-  else if (limits.disk) launch.tmpfs_bytes = limits.disk->value;
-  launch.tmpfs_inodes = limits.inodes && !launch.scratch_on_disk ? limits.inodes->value : launch.tmpfs_bytes / kBytesPerInode;
+  if (launch.scratch_on_disk)
+    launch.tmpfs_bytes = kShmOnDiskRuns;
+  else if (limits.disk)
+    launch.tmpfs_bytes = limits.disk->value;
+  launch.tmpfs_inodes =
+      limits.inodes && !launch.scratch_on_disk ? limits.inodes->value : launch.tmpfs_bytes / kBytesPerInode;
   launch.own_bytes = kOwnBytes;
   launch.own_inodes = kOwnInodes;
   for (const Mount& mount : launch.plan->mounts) {
@@ -274,7 +281,9 @@ class TreeRemover {
     if (goes(top_, name)) return {};
     STOCKADE_ASSIGN(const Fd child, open_directory(top_, name));
     if (::fchmod(child.get(), 0700) < 0) return fail_errno("open a scratch directory");
-    STOCKADE_TRY(for_each(child.get(), [&](const char* inner) { return goes(child.get(), inner) ? Result<void>{} : move_up(child.get(), inner); }));
+    STOCKADE_TRY(for_each(child.get(), [&](const char* inner) {
+      return goes(child.get(), inner) ? Result<void>{} : move_up(child.get(), inner);
+    }));
     if (::unlinkat(top_, name, AT_REMOVEDIR) < 0) return fail_errno("remove a scratch directory");
     return {};
   }
@@ -283,7 +292,8 @@ class TreeRemover {
     STOCKADE_ASSIGN(const Fd child, open_directory(from, name));
     if (::fchmod(child.get(), 0700) < 0) return fail_errno("open a scratch directory");
     // The agent may have taken such a name itself.
-    while (::renameat2(from, name, top_, fmt::format(".stockade-removing-{}", serial_++).c_str(), RENAME_NOREPLACE) < 0) {
+    while (::renameat2(from, name, top_, fmt::format(".stockade-removing-{}", serial_++).c_str(), RENAME_NOREPLACE) <
+           0) {
       if (errno != EEXIST) return fail_errno("move a scratch directory");
     }
     moved_ = true;

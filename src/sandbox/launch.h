@@ -21,7 +21,7 @@ namespace stockade::sandbox {
 struct Source {
   bool present = false;
   std::string path;
-  struct stat info {};
+  struct stat info{};
   Fd pin;
   int idmap = -1;
   std::vector<std::string> submounts;  // mount points below, relative (overlays only)
@@ -38,12 +38,12 @@ struct Launch {
   std::vector<Source> sources;  // one for each mount of the plan
   IdMaps idmaps;
   bool scratch_on_disk = false;
-  uint64_t tmpfs_bytes = 0;   // of the private tmpfs: what the agent may use, and more only while the root is built
+  uint64_t tmpfs_bytes = 0;  // of the private tmpfs: what the agent may use, and more only while the root is built
   uint64_t tmpfs_inodes = 0;
   uint64_t own_bytes = 0;
   uint64_t own_inodes = 0;
 
-  Fd sysctls;                  // /proc/sys of the host; what it shows depends on who asks
+  Fd sysctls;  // /proc/sys of the host; what it shows depends on who asks
 
   std::vector<std::string> programs;  // argv[0] as given, or every place of PATH where it may be
   std::vector<char*> argv;

@@ -14,7 +14,8 @@ constexpr size_t kLimit = 16 * 1024;
 Result<std::array<Fd, 2>> make_launch_channel() {
   STOCKADE_ASSIGN(auto pair, make_socket_pair(SOCK_SEQPACKET));
   const int on = 1;
-  if (::setsockopt(pair[0].get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0) return fail_errno("ask for the sender of messages");
+  if (::setsockopt(pair[0].get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+    return fail_errno("ask for the sender of messages");
   return pair;
 }
 

@@ -57,9 +57,9 @@ std::vector<Mask> masks_of(const SandboxPlan& plan) {
 }
 
 bool is_mount_root(int fd) {
-  struct statx info {};
-  return ::statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &info) == 0 && (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
-         (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  struct statx info{};
+  return ::statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &info) == 0 &&
+         (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 && (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 class Keeper {
@@ -82,13 +82,16 @@ class Keeper {
     for (const Mask& mask : masks_) names_.insert(mask.components.begin(), mask.components.end());
     // As root the mounts belong to the machine's root; as a user the user namespace gives the right.
     if (::setns(handles_.mount_namespace.get(), CLONE_NEWNS) < 0) {
-      if (::setns(handles_.user_namespace.get(), CLONE_NEWUSER) < 0 || ::setns(handles_.mount_namespace.get(), CLONE_NEWNS) < 0)
+      if (::setns(handles_.user_namespace.get(), CLONE_NEWUSER) < 0 ||
+          ::setns(handles_.mount_namespace.get(), CLONE_NEWNS) < 0)
         return fail_errno("join the sandbox's mounts");
     }
     for (const Fd* handle : {&handles_.user_namespace, &handles_.mount_namespace}) ::close(handle->get());
     if (::fchdir(descriptors.get()) < 0) return fail_errno("enter the directory of descriptors");
     inotify_ = Fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!inotify_) return std::unexpected(Error::from_errno("watch for masks that fall").hint("raise fs.inotify.max_user_instances"));
+    if (!inotify_)
+      return std::unexpected(
+          Error::from_errno("watch for masks that fall").hint("raise fs.inotify.max_user_instances"));
     STOCKADE_ASSIGN(null_, open_at(AT_FDCWD, "/dev/null", O_PATH));
     STOCKADE_TRY(confine_worker({.name = "mask-keeper",
                                  .filter = filters::kMaskKeeperFilter,
@@ -159,7 +162,8 @@ class Keeper {
 
   // Our working directory is the one of our descriptors, so its number names a directory without a second lookup.
   Result<void> watch(int directory) {
-    if (::inotify_add_watch(inotify_.get(), std::to_string(directory).c_str(), kWatched) >= 0 || errno == ENOTDIR) return {};
+    if (::inotify_add_watch(inotify_.get(), std::to_string(directory).c_str(), kWatched) >= 0 || errno == ENOTDIR)
+      return {};
     return std::unexpected(Error::from_errno("watch for masks that fall").hint("raise fs.inotify.max_user_watches"));
   }
 
@@ -169,7 +173,9 @@ class Keeper {
       STOCKADE_TRY(set_mount_attributes(copy.get(), {.read_only = true}));
       return copy;
     }
-    if (directory) return make_filesystem("tmpfs", {{"size", "4k"}, {"nr_inodes", "1"}, {"mode", "0555"}}, {.read_only = true, .exec = false});
+    if (directory)
+      return make_filesystem("tmpfs", {{"size", "4k"}, {"nr_inodes", "1"}, {"mode", "0555"}},
+                             {.read_only = true, .exec = false});
     return clone_tree(null_.get(), "", false);
   }
 

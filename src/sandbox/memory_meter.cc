@@ -18,10 +18,10 @@ namespace stockade::sandbox {
 
 namespace {
 
-constexpr double kShare = 9;               // times as long as a measurement took until the next one
-constexpr double kMemfdInterval = 0.02;    // seconds at least
-constexpr double kMachineInterval = 0.1;   // seconds
-constexpr uint64_t kNextToNothing = 16;    // a sixteenth of the machine's memory
+constexpr double kShare = 9;              // times as long as a measurement took until the next one
+constexpr double kMemfdInterval = 0.02;   // seconds at least
+constexpr double kMachineInterval = 0.1;  // seconds
+constexpr uint64_t kNextToNothing = 16;   // a sixteenth of the machine's memory
 
 double seconds_now() {
   timespec now{};
@@ -51,7 +51,7 @@ std::string meminfo() {
 MemoryMeter::MemoryMeter(int proc, int tmpfs, uint64_t limit) : proc_(proc), tmpfs_(tmpfs), limit_(limit) {
   // All memfds, shared anonymous mappings and System V segments lie on one filesystem of the kernel's.
   const Fd sample(::memfd_create("sample", MFD_CLOEXEC));
-  struct stat info {};
+  struct stat info{};
   if (sample && ::fstat(sample.get(), &info) == 0) memfd_device_ = info.st_dev;
   shared_at_start_ = field(meminfo(), "Shmem");
 }
@@ -114,7 +114,7 @@ Result<uint64_t> MemoryMeter::measure_memfds() const {
     if (!stream) return;
     directory->release();
     while (const dirent* entry = ::readdir(stream)) {
-      struct stat info {};
+      struct stat info{};
       if (entry->d_name[0] == '.' || ::fstatat(::dirfd(stream), entry->d_name, &info, 0) < 0) continue;
       if (info.st_dev == memfd_device_ && S_ISREG(info.st_mode) && seen.insert(info.st_ino).second)
         bytes += static_cast<uint64_t>(info.st_blocks) * 512;

@@ -36,8 +36,9 @@ class MemoryMeterTest : public testing::Test {
     const uint64_t pages = kMiB / static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
     std::ofstream(place + "/statm") << "99999 " << is.resident * pages << ' ' << is.shared * pages << " 1 0 9 0\n";
     if (!is.readable) return;
-    std::ofstream(place + "/smaps_rollup") << "5500-7ffd ---p 00000000 00:00 0 [rollup]\nRss: 1 kB\nPss:  2 kB\nPss_Anon:  "
-                                           << is.anonymous * 1024 << " kB\nPss_File:  9 kB\nPss_Shmem:  " << is.mapped * 1024 << " kB\n";
+    std::ofstream(place + "/smaps_rollup")
+        << "5500-7ffd ---p 00000000 00:00 0 [rollup]\nRss: 1 kB\nPss:  2 kB\nPss_Anon:  " << is.anonymous * 1024
+        << " kB\nPss_File:  9 kB\nPss_Shmem:  " << is.mapped * 1024 << " kB\n";
   }
   void holds(int pid, int number, const Fd& fd) {
     std::filesystem::create_symlink("/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd.get()),

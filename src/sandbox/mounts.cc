@@ -12,8 +12,8 @@
 namespace stockade::sandbox {
 
 Result<Fd> clone_tree(int directory, const std::string& name, bool recursive) {
-  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | (name.empty() ? AT_EMPTY_PATH : 0U) |
-                         (recursive ? AT_RECURSIVE : 0U);
+  const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW |
+                         (name.empty() ? AT_EMPTY_PATH : 0U) | (recursive ? AT_RECURSIVE : 0U);
   Fd fd(static_cast<int>(::syscall(SYS_open_tree, directory, name.c_str(), flags)));
   if (!fd) return fail_errno("copy the mount of {}", name.empty() ? "a descriptor" : name);
   return fd;
@@ -30,7 +30,8 @@ Result<void> set_mount_attributes(int mount, const MountAttributes& attributes) 
     change.userns_fd = static_cast<uint64_t>(attributes.idmap);
   }
   const unsigned flags = AT_EMPTY_PATH | (attributes.recursive ? AT_RECURSIVE : 0U);
-  if (::syscall(SYS_mount_setattr, mount, "", flags, &change, sizeof(change)) < 0) return fail_errno("set the flags of a mount");
+  if (::syscall(SYS_mount_setattr, mount, "", flags, &change, sizeof(change)) < 0)
+    return fail_errno("set the flags of a mount");
   return {};
 }
 
@@ -38,7 +39,8 @@ Result<void> clear_read_only(int mount) {
   mount_attr change{};
   change.attr_clr = MOUNT_ATTR_RDONLY;
   change.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  if (::syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &change, sizeof(change)) < 0) return fail_errno("set the flags of a mount");
+  if (::syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &change, sizeof(change)) < 0)
+    return fail_errno("set the flags of a mount");
   return {};
 }
 
@@ -48,7 +50,8 @@ Result<void> attach_mount(int mount, int directory, const std::string& name) {
   return {};
 }
 
-Result<Fd> make_filesystem(const char* type, const std::vector<FilesystemOption>& options, const MountAttributes& attributes) {
+Result<Fd> make_filesystem(const char* type, const std::vector<FilesystemOption>& options,
+                           const MountAttributes& attributes) {
   Fd context(static_cast<int>(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC)));
   if (!context) return fail_errno("open filesystem {}", type);
   for (const auto& [key, value] : options) {
@@ -67,7 +70,7 @@ Result<Fd> make_filesystem(const char* type, const std::vector<FilesystemOption>
 }
 
 Result<void> leave_room(int tmpfs, uint64_t bytes, uint64_t inodes) {
-  struct statfs now {};
+  struct statfs now{};
   if (::fstatfs(tmpfs, &now) < 0) return fail_errno("ask how full the private filesystem is");
   const std::string size = std::to_string((now.f_blocks - now.f_bfree) * static_cast<uint64_t>(now.f_bsize) + bytes);
   const std::string count = std::to_string(now.f_files - now.f_ffree + inodes);
@@ -98,7 +101,7 @@ Result<Fd> open_below(int root, const std::string& path, uint64_t flags) {
 }
 
 Result<struct stat> stat_of(int fd) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) < 0) return fail_errno("look at a descriptor");
   return info;
 }

@@ -34,7 +34,8 @@ Result<void> attach_mount(int mount, int directory, const std::string& name);
 
 // A new filesystem, mounted nowhere. A null value sets a flag.
 using FilesystemOption = std::pair<const char*, const char*>;
-Result<Fd> make_filesystem(const char* type, const std::vector<FilesystemOption>& options, const MountAttributes& attributes);
+Result<Fd> make_filesystem(const char* type, const std::vector<FilesystemOption>& options,
+                           const MountAttributes& attributes);
 
 // Other limits for a mounted tmpfs: what it holds already, and this on top.
 Result<void> leave_room(int tmpfs, uint64_t bytes, uint64_t inodes);

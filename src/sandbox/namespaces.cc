@@ -11,7 +11,8 @@ namespace stockade::sandbox {
 namespace {
 
 // 1879048192 … 2147352575: the one large range that no distribution, container engine or service manager hands out
-// (systemd's UIDS-GIDS document). Two ids a run, chosen at random: 134 million runs before a likely clash at 16,000 at once.
+// (systemd's UIDS-GIDS document). Two ids a run, chosen at random: 134 million runs before a likely clash at 16,000 at
+// once.
 constexpr uint32_t kFirstId = 0x70000000;
 constexpr uint32_t kIdCount = 0x0ffe0000;
 
@@ -32,7 +33,8 @@ bool has_whole_uid_map() {
 Result<void> write_proc(const std::string& path, std::string_view text) {
   auto fd = open_at(AT_FDCWD, path, O_WRONLY);
   if (!fd) return std::unexpected(std::move(fd).error());
-  if (::write(fd->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return fail_errno("write {}", path);
+  if (::write(fd->get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return fail_errno("write {}", path);
   return {};
 }
 
@@ -58,7 +60,8 @@ Result<Identity> choose_identity(const SandboxPlan& plan) {
 Result<std::optional<Pid>> clone_init(const InitClone& options) {
   int pidfd = -1;
   clone_args args{};
-  args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  args.flags =
+      CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
   if (options.mode == Mode::user) args.flags |= CLONE_NEWUSER;
   if (options.cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
@@ -72,9 +75,11 @@ Result<std::optional<Pid>> clone_init(const InitClone& options) {
     const int number = errno;
     Error error = Error::from_errno("make the sandbox's namespaces", number);
     if (number != EPERM && number != EACCES && number != ENOSPC) return std::unexpected(std::move(error));
-    return std::unexpected(std::move(error).kind(ErrorKind::unavailable).hint(
-        options.mode == Mode::user ? "unprivileged user namespaces are switched off here: run 'stockade doctor'"
-                                   : "root without CAP_SYS_ADMIN here (a container?): run 'stockade doctor'"));
+    return std::unexpected(std::move(error)
+                               .kind(ErrorKind::unavailable)
+                               .hint(options.mode == Mode::user
+                                         ? "unprivileged user namespaces are switched off here: run 'stockade doctor'"
+                                         : "root without CAP_SYS_ADMIN here (a container?): run 'stockade doctor'"));
   }
   return Pid(static_cast<pid_t>(pid), Fd(pidfd));
 }
@@ -86,7 +91,8 @@ Result<void> map_own_ids(const Identity& identity, uid_t outer_uid, gid_t outer_
 }
 
 Result<void> map_ids_of(pid_t pid, const Identity& identity) {
-  STOCKADE_TRY(write_proc(fmt::format("/proc/{}/uid_map", pid), fmt::format("{} {} 1\n", identity.uid, identity.agent_kuid)));
+  STOCKADE_TRY(
+      write_proc(fmt::format("/proc/{}/uid_map", pid), fmt::format("{} {} 1\n", identity.uid, identity.agent_kuid)));
   return write_proc(fmt::format("/proc/{}/gid_map", pid), fmt::format("{} {} 1\n", identity.gid, identity.agent_kgid));
 }
 

@@ -5,7 +5,8 @@
 // What the observer must know: the address is in the agent's memory and may change after it was read, so never answer
 // SECCOMP_USER_NOTIF_FLAG_CONTINUE; copy the address, decide, connect on a duplicate of the socket (pidfd_getfd) and
 // answer with the result. The filter can't see the address's family: TCP connects arrive, too. sendto, sendmsg and
-// sendmmsg aren't asked about: with this filter there are no unix datagram sockets, the only ones where they name a path.
+// sendmmsg aren't asked about: with this filter there are no unix datagram sockets, the only ones where they name a
+// path.
 #pragma once
 
 #include "base/fd.h"

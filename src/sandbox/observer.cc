@@ -1,7 +1,7 @@
 #include "sandbox/observer.h"
 
-#include <linux/capability.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -38,7 +38,7 @@ std::vector<FileIdentity> find_allowed(const SandboxPlan& plan) {
   std::vector<FileIdentity> allowed;
   for (const Mount& mount : plan.mounts) {
     for (const std::string& relative : mount.sockets) {
-      struct stat info {};
+      struct stat info{};
       const std::string path = mount.source + "/" + relative;
       if (::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) allowed.push_back({info.st_dev, info.st_ino});
     }
@@ -65,8 +65,8 @@ class Process {
 
  private:
   Result<void> start() {
-    STOCKADE_TRY(let_go_of_all_but({socket_, handles_.notify.get(), handles_.observer_diag.get(), handles_.user_namespace.get(),
-                                    handles_.mount_namespace.get()}));
+    STOCKADE_TRY(let_go_of_all_but({socket_, handles_.notify.get(), handles_.observer_diag.get(),
+                                    handles_.user_namespace.get(), handles_.mount_namespace.get()}));
     SocketNotices::Sources sources;
     sources.notify = handles_.notify.get();
     sources.diag = handles_.observer_diag.get();
@@ -95,7 +95,8 @@ class Process {
   Result<void> join() {
     const bool entered = ::setns(handles_.mount_namespace.get(), CLONE_NEWNS) == 0;
     if (::setns(handles_.user_namespace.get(), CLONE_NEWUSER) < 0) return fail_errno("join the agent's user namespace");
-    if (!entered && ::setns(handles_.mount_namespace.get(), CLONE_NEWNS) < 0) return fail_errno("join the sandbox's mounts");
+    if (!entered && ::setns(handles_.mount_namespace.get(), CLONE_NEWNS) < 0)
+      return fail_errno("join the sandbox's mounts");
     ::close(handles_.user_namespace.get());
     ::close(handles_.mount_namespace.get());
     if (::getuid() == plan_.uid && ::getgid() == plan_.gid) return {};
@@ -173,7 +174,8 @@ Result<void> await_ready(int socket) {
   STOCKADE_ASSIGN(const ReceiveState state, receive_message(socket, message));
   if (state != ReceiveState::message) return fail(ErrorKind::internal, "it ended without a word");
   if (message.bytes == std::string_view(&kObserverReady, 1)) return {};
-  return std::unexpected(decode_failure(std::string_view(message.bytes).substr(std::min<size_t>(1, message.bytes.size()))));
+  return std::unexpected(
+      decode_failure(std::string_view(message.bytes).substr(std::min<size_t>(1, message.bytes.size()))));
 }
 
 }  // namespace
@@ -203,7 +205,8 @@ Result<Observer> start_observing(const std::function<int(int socket, pid_t paren
 Result<Observer> Observer::start(const SandboxPlan& plan, Handles& handles) {
   if (!handles.notify || !handles.observer_diag || !handles.user_namespace || !handles.mount_namespace)
     return fail(ErrorKind::internal, "start the observer: the sandbox did not hand out what it needs");
-  auto observer = start_observing([&](int socket, pid_t parent) { return Process(plan, handles, socket, parent).run(); });
+  auto observer =
+      start_observing([&](int socket, pid_t parent) { return Process(plan, handles, socket, parent).run(); });
   for (Fd* handle : {&handles.notify, &handles.observer_diag}) handle->reset();
   if (!observer) return std::unexpected(std::move(observer).error().context("start the observer"));
   return observer;

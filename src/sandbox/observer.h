@@ -1,12 +1,13 @@
-// The observer: a process of ours that answers the agent's connects (socket_notice.h), forked by the supervisor where the
-// plan needs it (NativeSandbox::handles().notify), once the sandbox is ready; a connect inside waits for it. It joins the sandbox's mount and user
-// namespace and becomes the agent's user there, so that what it opens is what the agent could open and servers inside
-// see the agent's uid as their peer; of capabilities it keeps CAP_SYS_PTRACE in that user namespace alone, which reaches
-// the sandbox's processes and nothing else. It makes no socket, writes no file, starts no program.
+// The observer: a process of ours that answers the agent's connects (socket_notice.h), forked by the supervisor where
+// the plan needs it (NativeSandbox::handles().notify), once the sandbox is ready; a connect inside waits for it. It
+// joins the sandbox's mount and user namespace and becomes the agent's user there, so that what it opens is what the
+// agent could open and servers inside see the agent's uid as their peer; of capabilities it keeps CAP_SYS_PTRACE in
+// that user namespace alone, which reaches the sandbox's processes and nothing else. It makes no socket, writes no
+// file, starts no program.
 //
 // The supervisor reads notices from fd(), logs each, and acknowledges it; a refused call is answered only then. It ends
-// with its supervisor (death signal, end of the socket). When it ends by itself, pidfd() is readable and the run must be
-// killed; until then connects inside fail, since the listener is gone with it.
+// with its supervisor (death signal, end of the socket). When it ends by itself, pidfd() is readable and the run must
+// be killed; until then connects inside fail, since the listener is gone with it.
 //
 // Connects may block, so there are threads: as many as calls wait, at most kThreadLimit. An agent that lets so many
 // connects hang delays its own further ones, and each of these threads counts as one of its processes (`pids`).
@@ -27,8 +28,8 @@ class Observer {
  public:
   static constexpr int kThreadLimit = 32;
 
-  // Takes notify and observer_diag. Call from the thread that lives as long as the run. The mask keeper (mask_keeper.h) is
-  // another process with the same interface here; after both, the namespaces' handles can be closed.
+  // Takes notify and observer_diag. Call from the thread that lives as long as the run. The mask keeper (mask_keeper.h)
+  // is another process with the same interface here; after both, the namespaces' handles can be closed.
   static Result<Observer> start(const SandboxPlan& plan, Handles& handles);
 
   int fd() const { return socket_.get(); }

@@ -1,6 +1,6 @@
-// What observer and mask keeper tell their supervisor: one bounded record for each refusal or restored mask, over a SOCK_SEQPACKET pair. The supervisor
-// acknowledges each with one byte when it is in the log; the agent's call is answered only then. Text of the agent is
-// escaped by the observer, so the supervisor handles printable bytes only.
+// What observer and mask keeper tell their supervisor: one bounded record for each refusal or restored mask, over a
+// SOCK_SEQPACKET pair. The supervisor acknowledges each with one byte when it is in the log; the agent's call is
+// answered only then. Text of the agent is escaped by the observer, so the supervisor handles printable bytes only.
 #pragma once
 
 #include <string>

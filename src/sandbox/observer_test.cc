@@ -31,8 +31,8 @@ class HostServer {
     sockaddr_un name{};
     name.sun_family = AF_UNIX;
     path.copy(name.sun_path, sizeof(name.sun_path) - 1);
-    works_ = ::bind(fd_.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0 && ::chmod(path.c_str(), 0777) == 0 &&
-             (type == SOCK_DGRAM || ::listen(fd_.get(), 64) == 0);
+    works_ = ::bind(fd_.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0 &&
+             ::chmod(path.c_str(), 0777) == 0 && (type == SOCK_DGRAM || ::listen(fd_.get(), 64) == 0);
   }
   bool works() const { return works_; }
   bool was_reached() const {
@@ -50,7 +50,8 @@ SandboxPlan python_plan(const TempTree& tree, const std::string& script) {
   plan.command = {"python3", "-c", script};
   plan.notify_sockets = true;
   plan.workdir = "/w";
-  plan.mounts.push_back({.kind = MountKind::bind, .source = tree.path(), .target = "/w", .writable = true, .persons_tree = true});
+  plan.mounts.push_back(
+      {.kind = MountKind::bind, .source = tree.path(), .target = "/w", .writable = true, .persons_tree = true});
   plan.limits.pids->value = 256;
   return plan;
 }
@@ -129,10 +130,12 @@ os.rename('/w/stream', '/w/renamed'); print('renamed', attempt('/w/renamed'))
 print('datagrams', attempt('/w/datagrams', socket.SOCK_DGRAM))
 print('missing', attempt('/w/nothing'))
 open('/w/file','w'); print('file', attempt('/w/file'))
-)"), uid);
-    for (const char* line : {"absolute EACCES", "packets EACCES", "relative EACCES", "parent EACCES", "symlink EACCES", "root EACCES EACCES",
-                             "descriptor EACCES EACCES", "hard EACCES", "renamed EACCES", "datagrams EPERM", "missing ENOENT",
-                             "file ECONNREFUSED", "notice /w/stream\n", "notice ../stream\n"}) {
+)"),
+                                         uid);
+    for (const char* line :
+         {"absolute EACCES", "packets EACCES", "relative EACCES", "parent EACCES", "symlink EACCES",
+          "root EACCES EACCES", "descriptor EACCES EACCES", "hard EACCES", "renamed EACCES", "datagrams EPERM",
+          "missing ENOENT", "file ECONNREFUSED", "notice /w/stream\n", "notice ../stream\n"}) {
       EXPECT_TRUE(has(outcome, line)) << uid << ": " << line << "\n" << outcome.output << outcome.error;
     }
     EXPECT_FALSE(stream.was_reached() || packets.was_reached() || datagrams.was_reached());
@@ -173,9 +176,10 @@ if os.path.exists('/usr/bin/tmux'):
     print('tmux', p.returncode, p.stdout, p.stderr)
 else: print('tmux 0')
 sys.stdout.flush(); os._exit(0)
-)"), uid);
-    for (const char* line : {"unix '/w/mine' b'hello", "unix '/tmp/mine' b'hello", "abstract' b'hello", "tcp b'hello", "peer True", "refused ECONNREFUSED",
-                             "closed ECONNREFUSED", "not stalled", "tmux 0"}) {
+)"),
+                                         uid);
+    for (const char* line : {"unix '/w/mine' b'hello", "unix '/tmp/mine' b'hello", "abstract' b'hello", "tcp b'hello",
+                             "peer True", "refused ECONNREFUSED", "closed ECONNREFUSED", "not stalled", "tmux 0"}) {
       EXPECT_TRUE(has(outcome, line)) << uid << ": " << line << "\n" << outcome.output << outcome.error;
     }
     EXPECT_FALSE(has(outcome, "notice")) << outcome.output;
@@ -202,7 +206,8 @@ def ring(*_): raise InterruptedError()
 signal.signal(signal.SIGALRM, ring); signal.setitimer(signal.ITIMER_REAL, 0.05)
 try: s = socket.socket(socket.AF_UNIX); s.connect('/w/full'); s = socket.socket(socket.AF_UNIX); s.connect('/w/full'); print('no')
 except InterruptedError: print('interrupted')
-)"), uid);
+)"),
+                                         uid);
     EXPECT_TRUE(has(outcome, "free CONNECTED")) << uid << ": " << outcome.output << outcome.error;
     EXPECT_TRUE(has(outcome, "interrupted")) << uid << ": " << outcome.output << outcome.error;
   }
@@ -212,7 +217,8 @@ TEST(Observer, LetsThePlansOwnSocketsOut) {
   for (const uid_t uid : kBoth) {
     TempTree tree(uid);
     const HostServer allowed(tree.path() + "/allowed", SOCK_STREAM), other(tree.path() + "/other", SOCK_STREAM);
-    SandboxPlan plan = python_plan(tree, kTry + "print('allowed', attempt('/w/allowed')); print('other', attempt('/w/other'))");
+    SandboxPlan plan =
+        python_plan(tree, kTry + "print('allowed', attempt('/w/allowed')); print('other', attempt('/w/other'))");
     plan.mounts.back().sockets = {"allowed"};
     const Outcome outcome = run_observed(plan, uid);
     EXPECT_TRUE(has(outcome, "allowed CONNECTED")) << outcome.output << outcome.error;
@@ -270,14 +276,16 @@ for i in range(20000):
 print('results', results, 'seconds', time.time() - begin)
 print('mixed', results.get(0, 0) > 0 and results.get(13, 0) > 0)
 for pid in children: os.kill(pid, signal.SIGKILL)
-)"), uid);
+)"),
+                                         uid);
     EXPECT_TRUE(has(outcome, "mixed True")) << outcome.output.substr(0, 2000) << outcome.error;
     EXPECT_FALSE(host.was_reached()) << outcome.output.substr(0, 2000);
   }
 }
 
 // The keeper's side of a run: `outside` acts on the tree when the agent has said that it is up.
-std::string run_kept(const SandboxPlan& plan, uid_t uid, const std::string& tree, const std::function<void()>& outside, size_t expected) {
+std::string run_kept(const SandboxPlan& plan, uid_t uid, const std::string& tree, const std::function<void()>& outside,
+                     size_t expected) {
   const auto pipe = make_pipe();
   const Outcome outcome = testing::run_plan(plan, uid, [&](NativeSandbox& sandbox) {
     auto keeper = start_mask_keeper(plan, sandbox.handles());
@@ -326,16 +334,19 @@ print('after', repr(read('.env')), os.listdir('deep/secrets'), write('.git/hooks
     plan.mounts.back().hidden = {".env", "deep/secrets"};
     plan.mounts.back().read_only = {".git/hooks"};
     ASSERT_TRUE(needs_mask_keeper(plan));
-    const std::string said = run_kept(plan, uid, tree.path(), [&] {
-      const std::string at = tree.path();
-      tree.write(".env.new", "SECRET2");
-      ::rename((at + "/.env.new").c_str(), (at + "/.env").c_str());
-      // Whole directories on the way, exchanged.
-      ::rename((at + "/deep").c_str(), (at + "/old").c_str());
-      tree.write("deep/secrets/key", "SECRET2");
-      ::rename((at + "/.git").c_str(), (at + "/old.git").c_str());
-      tree.write(".git/hooks/pre-commit", "true");
-    }, 3);
+    const std::string said = run_kept(
+        plan, uid, tree.path(),
+        [&] {
+          const std::string at = tree.path();
+          tree.write(".env.new", "SECRET2");
+          ::rename((at + "/.env.new").c_str(), (at + "/.env").c_str());
+          // Whole directories on the way, exchanged.
+          ::rename((at + "/deep").c_str(), (at + "/old").c_str());
+          tree.write("deep/secrets/key", "SECRET2");
+          ::rename((at + "/.git").c_str(), (at + "/old.git").c_str());
+          tree.write(".git/hooks/pre-commit", "true");
+        },
+        3);
     EXPECT_NE(said.find("after '' [] Read-only file system"), std::string::npos) << uid << ": " << said;
     EXPECT_NE(said.find("1 /w/.env;"), std::string::npos) << said;
     EXPECT_NE(said.find("1 /w/deep/secrets;"), std::string::npos) << said;
@@ -356,8 +367,10 @@ TEST(Observer, IsReportedWhenItDies) {
         noticed = ::poll(&end, 1, 10'000) == 1 && !observer->receive();
       }
       // What the supervisor does then.
-      if (noticed) (void)sandbox.kill();
-      else (void)sandbox.signal_agent(SIGTERM);
+      if (noticed)
+        (void)sandbox.kill();
+      else
+        (void)sandbox.signal_agent(SIGTERM);
     });
     EXPECT_EQ(outcome.code, -2) << outcome.error;
   }
@@ -369,7 +382,8 @@ TEST(Observer, EndsWithItsSupervisor) {
     TempTree tree(uid);
     EXPECT_TRUE(testing::as_user(uid, [&] {
       const SandboxPlan plan = python_plan(tree, "import time; time.sleep(600)");
-      auto sandbox = NativeSandbox::launch(plan, {.run_id = fmt::format("test-observer-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
+      auto sandbox = NativeSandbox::launch(
+          plan, {.run_id = fmt::format("test-observer-{}", ::getpid()), .stdio = {null.get(), null.get(), null.get()}});
       if (!sandbox) return false;
       auto observer = Observer::start(plan, sandbox->handles());
       if (!observer) return false;

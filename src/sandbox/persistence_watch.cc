@@ -1,7 +1,6 @@
 #include "sandbox/persistence_watch.h"
 
 #include <dirent.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,24 +22,87 @@ constexpr size_t kNamedLength = 200;   // bytes of each
 
 // Base names, anywhere in the workspace.
 constexpr std::array kNames = {
-    ".bash_profile"sv, ".bashrc"sv, ".cursorrules"sv, ".envrc"sv, ".git"sv, ".gitattributes"sv, ".gitlab-ci.yml"sv, ".gitmodules"sv,
-    ".mcp.json"sv, ".npmrc"sv, ".pnpmfile.cjs"sv, ".pre-commit-config.yaml"sv, ".profile"sv, ".stockade.yaml"sv,
-    ".tool-versions"sv, ".windsurfrules"sv, ".yarnrc"sv, ".yarnrc.yml"sv, ".zshrc"sv, "AGENTS.md"sv, "CLAUDE.local.md"sv,
-    "CLAUDE.md"sv, "CMakeLists.txt"sv, "Cargo.toml"sv, "Dockerfile"sv, "GEMINI.md"sv, "GNUmakefile"sv, "Gemfile"sv,
-    "Jenkinsfile"sv, "Justfile"sv, "Makefile"sv, "Procfile"sv, "Rakefile"sv, "Taskfile.yml"sv, "Vagrantfile"sv,
-    "azure-pipelines.yml"sv, "bitbucket-pipelines.yml"sv, "bower.json"sv, "build.gradle"sv, "build.gradle.kts"sv, "build.rs"sv, "build.sbt"sv,
-    "compose.yaml"sv, "compose.yml"sv, "composer.json"sv, "configure"sv, "conftest.py"sv, "deno.json"sv,
-    "devcontainer.json"sv, "docker-compose.yaml"sv, "docker-compose.yml"sv, "eslint.config.js"sv, "flake.nix"sv, "gradlew"sv,
-    "justfile"sv, "lefthook.yml"sv, "makefile"sv, "meson.build"sv, "mise.toml"sv, "mvnw"sv, "noxfile.py"sv, "opencode.json"sv,
-    "package.json"sv, "pom.xml"sv, "pyproject.toml"sv, "setup.cfg"sv, "setup.py"sv, "shell.nix"sv, "sitecustomize.py"sv, "tasks.py"sv,
-    "tox.ini"sv, "usercustomize.py"sv, "vite.config.js"sv, "vite.config.ts"sv,
+    ".bash_profile"sv,
+    ".bashrc"sv,
+    ".cursorrules"sv,
+    ".envrc"sv,
+    ".git"sv,
+    ".gitattributes"sv,
+    ".gitlab-ci.yml"sv,
+    ".gitmodules"sv,
+    ".mcp.json"sv,
+    ".npmrc"sv,
+    ".pnpmfile.cjs"sv,
+    ".pre-commit-config.yaml"sv,
+    ".profile"sv,
+    ".stockade.yaml"sv,
+    ".tool-versions"sv,
+    ".windsurfrules"sv,
+    ".yarnrc"sv,
+    ".yarnrc.yml"sv,
+    ".zshrc"sv,
+    "AGENTS.md"sv,
+    "CLAUDE.local.md"sv,
+    "CLAUDE.md"sv,
+    "CMakeLists.txt"sv,
+    "Cargo.toml"sv,
+    "Dockerfile"sv,
+    "GEMINI.md"sv,
+    "GNUmakefile"sv,
+    "Gemfile"sv,
+    "Jenkinsfile"sv,
+    "Justfile"sv,
+    "Makefile"sv,
+    "Procfile"sv,
+    "Rakefile"sv,
+    "Taskfile.yml"sv,
+    "Vagrantfile"sv,
+    "azure-pipelines.yml"sv,
+    "bitbucket-pipelines.yml"sv,
+    "bower.json"sv,
+    "build.gradle"sv,
+    "build.gradle.kts"sv,
+    "build.rs"sv,
+    "build.sbt"sv,
+    "compose.yaml"sv,
+    "compose.yml"sv,
+    "composer.json"sv,
+    "configure"sv,
+    "conftest.py"sv,
+    "deno.json"sv,
+    "devcontainer.json"sv,
+    "docker-compose.yaml"sv,
+    "docker-compose.yml"sv,
+    "eslint.config.js"sv,
+    "flake.nix"sv,
+    "gradlew"sv,
+    "justfile"sv,
+    "lefthook.yml"sv,
+    "makefile"sv,
+    "meson.build"sv,
+    "mise.toml"sv,
+    "mvnw"sv,
+    "noxfile.py"sv,
+    "opencode.json"sv,
+    "package.json"sv,
+    "pom.xml"sv,
+    "pyproject.toml"sv,
+    "setup.cfg"sv,
+    "setup.py"sv,
+    "shell.nix"sv,
+    "sitecustomize.py"sv,
+    "tasks.py"sv,
+    "tox.ini"sv,
+    "usercustomize.py"sv,
+    "vite.config.js"sv,
+    "vite.config.ts"sv,
 };
 static_assert(std::ranges::is_sorted(kNames));
 
 // Directories whose every file counts.
 constexpr std::array kDirectories = {
-    ".cargo"sv, ".circleci"sv, ".claude"sv, ".codex"sv, ".copilot"sv, ".cursor"sv, ".devcontainer"sv, ".gemini"sv,
-    ".husky"sv, ".idea"sv, ".vscode"sv, "git-hooks"sv,
+    ".cargo"sv,        ".circleci"sv, ".claude"sv, ".codex"sv, ".copilot"sv, ".cursor"sv,
+    ".devcontainer"sv, ".gemini"sv,   ".husky"sv,  ".idea"sv,  ".vscode"sv,  "git-hooks"sv,
 };
 static_assert(std::ranges::is_sorted(kDirectories));
 
@@ -64,8 +126,8 @@ bool runs_later(std::string_view path) {
   return false;
 }
 
-PersistenceWatch::Snapshot PersistenceWatch::take(const HostTree& tree, const std::string& root, const Snapshot* earlier,
-                                                  bool& complete) {
+PersistenceWatch::Snapshot PersistenceWatch::take(const HostTree& tree, const std::string& root,
+                                                  const Snapshot* earlier, bool& complete) {
   Snapshot snapshot;
   std::vector<std::string> repositories;
   std::set<std::string> with_head;
@@ -94,11 +156,13 @@ PersistenceWatch::Snapshot PersistenceWatch::take(const HostTree& tree, const st
   // Git takes any directory that looks like a repository for one, and obeys its configuration.
   for (const std::string& directory : with_head) {
     const std::string prefix = directory.empty() ? "" : directory + "/";
-    if (tree.link_status(join(root, prefix + "objects")) && tree.link_status(join(root, prefix + "refs"))) repositories.push_back(directory);
+    if (tree.link_status(join(root, prefix + "objects")) && tree.link_status(join(root, prefix + "refs")))
+      repositories.push_back(directory);
   }
   for (const std::string& git : repositories) {
     const std::string prefix = git.empty() ? "" : git + "/";
-    for (const std::string_view name : {"config"sv, "config.worktree"sv, "commondir"sv, "info/attributes"sv}) note(prefix + std::string(name), true);
+    for (const std::string_view name : {"config"sv, "config.worktree"sv, "commondir"sv, "info/attributes"sv})
+      note(prefix + std::string(name), true);
     (void)tree.list(join(root, prefix + "hooks"), [&](const HostTree::Entry& entry) {
       note(prefix + "hooks/" + std::string(entry.name), !entry.name.ends_with(".sample"));
       return true;
@@ -148,7 +212,8 @@ PersistenceWatch::Report PersistenceWatch::after(const HostTree& tree) const {
     const bool untouched = before.inode == seen.inode && before.size == seen.size && before.mode == seen.mode &&
                            before.changed_seconds == seen.changed_seconds &&
                            before.changed_nanoseconds == seen.changed_nanoseconds;
-    const bool same = before.has_content && seen.has_content && before.content == seen.content && before.mode == seen.mode;
+    const bool same =
+        before.has_content && seen.has_content && before.content == seen.content && before.mode == seen.mode;
     if (!untouched && !same) findings.push_back({path, Change::changed});
   }
   for (const auto& [path, seen] : snapshot_) {
@@ -166,9 +231,15 @@ std::string to_text(const std::vector<PersistenceWatch::Finding>& findings) {
     if (!out.empty()) out += ", ";
     out += finding.path.size() <= kNamedLength ? finding.path : finding.path.substr(0, kNamedLength) + "…";
     switch (finding.change) {
-      case PersistenceWatch::Change::made: out += " made"; break;
-      case PersistenceWatch::Change::changed: out += " changed"; break;
-      case PersistenceWatch::Change::removed: out += " removed"; break;
+      case PersistenceWatch::Change::made:
+        out += " made";
+        break;
+      case PersistenceWatch::Change::changed:
+        out += " changed";
+        break;
+      case PersistenceWatch::Change::removed:
+        out += " removed";
+        break;
     }
   }
   if (findings.size() > kNamedLimit) out += fmt::format(", and {} more", findings.size() - kNamedLimit);

@@ -81,7 +81,7 @@ TEST(PersistenceWatch, SeesAChangeOfALargeFileWhoseTimesWereSetBack) {
   const std::string path = std::string(kWork) + "/Makefile";
   host.file(path, std::string(20'000, 'a'));
   const auto watch = PersistenceWatch::before(host.tree(), kWork);
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::stat((host.root() + path).c_str(), &status), 0);
   // ctime has the resolution of a tick: wait for the clock of the file system to move on.
   struct stat now = status;
@@ -107,11 +107,13 @@ TEST(PersistenceWatch, SeesALinkInAFilesPlaceAndAModeThatMakesItRun) {
 }
 
 TEST(RunsLater, KnowsTheFilesThatRunByThemselves) {
-  for (const char* path : {"Makefile", "a/b/package.json", ".git/config", "x/.git/hooks/pre-commit", ".github/workflows/x.yml",
-                           ".vscode/tasks.json", ".claude/settings.json", "AGENTS.md", "lib/x.pth", ".cargo/config.toml"}) {
+  for (const char* path :
+       {"Makefile", "a/b/package.json", ".git/config", "x/.git/hooks/pre-commit", ".github/workflows/x.yml",
+        ".vscode/tasks.json", ".claude/settings.json", "AGENTS.md", "lib/x.pth", ".cargo/config.toml"}) {
     EXPECT_TRUE(runs_later(path)) << path;
   }
-  for (const char* path : {"main.c", ".git/HEAD", ".git/hooks/pre-commit.sample", "docs/Makefile.md", ".github/CODEOWNERS"}) {
+  for (const char* path :
+       {"main.c", ".git/HEAD", ".git/hooks/pre-commit.sample", "docs/Makefile.md", ".github/CODEOWNERS"}) {
     EXPECT_FALSE(runs_later(path)) << path;
   }
 }

@@ -10,22 +10,32 @@ namespace {
 
 std::string_view name_of(MountKind kind) {
   switch (kind) {
-    case MountKind::bind: return "bind";
-    case MountKind::overlay_read: return "read";
-    case MountKind::staging: return "staging";
-    case MountKind::scratch: return "scratch";
-    case MountKind::content: return "file";
-    case MountKind::symlink: return "link";
-    case MountKind::directory: return "directory";
+    case MountKind::bind:
+      return "bind";
+    case MountKind::overlay_read:
+      return "read";
+    case MountKind::staging:
+      return "staging";
+    case MountKind::scratch:
+      return "scratch";
+    case MountKind::content:
+      return "file";
+    case MountKind::symlink:
+      return "link";
+    case MountKind::directory:
+      return "directory";
   }
   return "?";
 }
 
 std::string_view name_of(Strength strength) {
   switch (strength) {
-    case Strength::hard: return "hard";
-    case Strength::polled: return "polled";
-    case Strength::refused: return "refused";
+    case Strength::hard:
+      return "hard";
+    case Strength::polled:
+      return "polled";
+    case Strength::refused:
+      return "refused";
   }
   return "?";
 }
@@ -63,7 +73,8 @@ void append_mount(std::string& out, const Mount& mount) {
 
 void append_limit(std::string& out, std::string_view name, const std::optional<Limit>& limit) {
   if (!limit) return;
-  fmt::format_to(std::back_inserter(out), "limit {} {} {} by {}\n", name, limit->value, name_of(limit->strength), limit->by);
+  fmt::format_to(std::back_inserter(out), "limit {} {} {} by {}\n", name, limit->value, name_of(limit->strength),
+                 limit->by);
 }
 
 }  // namespace
@@ -78,7 +89,10 @@ std::string to_text(const SandboxPlan& plan) {
   for (const std::string& variable : plan.environment) fmt::format_to(to, "env {}\n", quoted(variable));
   for (const Mount& mount : plan.mounts) append_mount(out, mount);
   fmt::format_to(to, "proc {}\n", plan.minimal_proc ? "minimal" : "normal");
-  fmt::format_to(to, "network {}\n", !plan.network ? "none" : plan.explicit_proxy ? "redirected, and a proxy" : "redirected");
+  fmt::format_to(to, "network {}\n",
+                 !plan.network         ? "none"
+                 : plan.explicit_proxy ? "redirected, and a proxy"
+                                       : "redirected");
   if (plan.terminal) out += "terminal of its own\n";
   if (plan.program_list) out += "programs listed\n";
   if (plan.notify_sockets) out += "socket paths decided outside\n";

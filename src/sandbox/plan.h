@@ -24,8 +24,9 @@ enum class MountKind {
   directory,     // an empty read-only directory of the root
 };
 
-// A target's missing parents are made by the engine: mode 0755, read-only below the root, the agent's own below a scratch
-// mount. Below a tree of the host nothing is ever made: the compiler has checked that the mount point exists there.
+// A target's missing parents are made by the engine: mode 0755, read-only below the root, the agent's own below a
+// scratch mount. Below a tree of the host nothing is ever made: the compiler has checked that the mount point exists
+// there.
 
 struct Mount {
   MountKind kind = MountKind::bind;
@@ -37,9 +38,9 @@ struct Mount {
   bool persons_tree = false;  // the person's own files: as root mounted idmapped, owner ↔ the agent's kuid
   bool optional = false;      // absent source: leave it out (the host's system view differs between distributions)
   uint32_t mode = 0755;       // directory, scratch, content
-  std::vector<std::string> hidden;         // paths below target, relative, that are masked: files or directories that exist
-  std::vector<std::string> read_only;      // paths below target, relative, made read-only (.git/hooks, .envrc, …)
-  std::vector<std::string> sockets;        // host sockets below, relative, that may be connected to
+  std::vector<std::string> hidden;     // paths below target, relative, that are masked: files or directories that exist
+  std::vector<std::string> read_only;  // paths below target, relative, made read-only (.git/hooks, .envrc, …)
+  std::vector<std::string> sockets;    // host sockets below, relative, that may be connected to
   bool operator==(const Mount&) const = default;
 };
 
@@ -68,7 +69,7 @@ struct Limits {
   std::optional<Limit> memory;  // bytes
   std::optional<Limit> cpus;    // thousandths of a CPU
   std::optional<Limit> pids;
-  std::optional<Limit> disk;    // bytes over all scratch and staging mounts
+  std::optional<Limit> disk;  // bytes over all scratch and staging mounts
   std::optional<Limit> inodes;
   std::optional<Limit> open_files;
   std::optional<Limit> file_size;
@@ -85,15 +86,15 @@ struct SandboxPlan {
   uint32_t umask = 022;
   std::vector<Mount> mounts;  // in the order of mounting
   bool minimal_proc = false;
-  bool network = false;       // the redirect to our listeners; false: only `lo`
+  bool network = false;         // the redirect to our listeners; false: only `lo`
   bool explicit_proxy = false;  // env.proxy: CONNECT and SOCKS5 listeners on loopback
-  bool terminal = false;      // a pty of its own devpts on stdio
-  bool program_list = false;  // programs.allow: memfd_create answers ENOSYS, writable mounts are noexec
+  bool terminal = false;        // a pty of its own devpts on stdio
+  bool program_list = false;    // programs.allow: memfd_create answers ENOSYS, writable mounts are noexec
   bool notify_sockets = false;  // a plain writable bind is mounted: connect and sendto with a path are decided outside
   Limits limits;
   policy::Strictness strictness = policy::Strictness::polled;
   std::chrono::milliseconds grace{5000};  // between SIGTERM and the kill at the time limit
-  std::string staging_root;   // directory of the run's state for staging and disk-backed scratch (host path)
+  std::string staging_root;  // directory of the run's state for staging and disk-backed scratch (host path)
 };
 
 // The plan as text, one item a line (for `explain --plan`, tests and bug reports).

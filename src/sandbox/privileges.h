@@ -6,8 +6,8 @@
 
 namespace stockade::sandbox {
 
-// Before setresuid() to a uid that isn't 0: the capabilities survive it, so that drop_capabilities() can still empty the
-// bounding set afterwards. Needs CAP_SETPCAP.
+// Before setresuid() to a uid that isn't 0: the capabilities survive it, so that drop_capabilities() can still empty
+// the bounding set afterwards. Needs CAP_SETPCAP.
 Result<void> keep_capabilities_across_ids();
 
 // Empties bounding, ambient, inheritable, permitted and effective; locks the securebits (no root by uid, no ambient

@@ -75,12 +75,12 @@ TEST(Privileges, FailsWhereTheBoundingSetCanNotBeEmptied) {
 }
 
 TEST(Privileges, NoNewPrivilegesHoldsForGood) {
-  EXPECT_EQ(in_child([] {
-              if (!set_no_new_privileges()) return 1;
-              return ::prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0) == -1 && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0
-                                                                                                                     : 2;
-            }),
-            0);
+  EXPECT_EQ(
+      in_child([] {
+        if (!set_no_new_privileges()) return 1;
+        return ::prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0) == -1 && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 2;
+      }),
+      0);
 }
 
 }  // namespace

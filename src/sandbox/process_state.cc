@@ -126,7 +126,8 @@ Result<void> set_limits(const ProcessState& state, ProcessStateReport& report) {
   return {};
 }
 
-// /proc/self belongs to root while we are not dumpable, so dumps are on for this one write; nothing else runs inside yet.
+// /proc/self belongs to root while we are not dumpable, so dumps are on for this one write; nothing else runs inside
+// yet.
 Result<void> volunteer_for_the_oom_killer() {
   if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return fail_errno("prepare to set oom_score_adj");
   const Fd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC | O_NOFOLLOW));

@@ -18,8 +18,9 @@ namespace {
 using namespace std::string_view_literals;
 
 // Directories of programs: replaced by the listed ones.
-constexpr std::array kProgramDirectories = {"/usr/bin"sv, "/usr/sbin"sv, "/usr/games"sv, "/usr/local/bin"sv,
-                                            "/usr/local/sbin"sv, "/usr/local/games"sv, "/bin"sv, "/sbin"sv};
+constexpr std::array kProgramDirectories = {
+    "/usr/bin"sv,        "/usr/sbin"sv,        "/usr/games"sv, "/usr/local/bin"sv,
+    "/usr/local/sbin"sv, "/usr/local/games"sv, "/bin"sv,       "/sbin"sv};
 // Data of /usr and /usr/local: no library is mapped from it, so noexec costs nothing.
 constexpr std::array kDataDirectories = {"doc"sv, "etc"sv, "include"sv, "man"sv, "share"sv, "src"sv};
 
@@ -29,11 +30,11 @@ struct Helpers {
   std::string_view directory;
 };
 constexpr std::array kHelpers = {
-    Helpers{"git", "/usr/lib/git-core"}, Helpers{"git", "/usr/libexec/git-core"}, Helpers{"gcc", "/usr/lib/gcc"},
-    Helpers{"gcc", "/usr/libexec/gcc"},  Helpers{"g++", "/usr/lib/gcc"},          Helpers{"g++", "/usr/libexec/gcc"},
-    Helpers{"cc", "/usr/lib/gcc"},       Helpers{"cc", "/usr/libexec/gcc"},       Helpers{"c++", "/usr/lib/gcc"},
-    Helpers{"cpp", "/usr/lib/gcc"},      Helpers{"clang", "/usr/lib/gcc"},        Helpers{"ssh", "/usr/lib/openssh"},
-    Helpers{"scp", "/usr/lib/openssh"},  Helpers{"sftp", "/usr/lib/openssh"},     Helpers{"gpg", "/usr/lib/gnupg"},
+    Helpers{"git", "/usr/lib/git-core"},  Helpers{"git", "/usr/libexec/git-core"}, Helpers{"gcc", "/usr/lib/gcc"},
+    Helpers{"gcc", "/usr/libexec/gcc"},   Helpers{"g++", "/usr/lib/gcc"},          Helpers{"g++", "/usr/libexec/gcc"},
+    Helpers{"cc", "/usr/lib/gcc"},        Helpers{"cc", "/usr/libexec/gcc"},       Helpers{"c++", "/usr/lib/gcc"},
+    Helpers{"cpp", "/usr/lib/gcc"},       Helpers{"clang", "/usr/lib/gcc"},        Helpers{"ssh", "/usr/lib/openssh"},
+    Helpers{"scp", "/usr/lib/openssh"},   Helpers{"sftp", "/usr/lib/openssh"},     Helpers{"gpg", "/usr/lib/gnupg"},
     Helpers{"gpg", "/usr/libexec/gnupg"},
 };
 
@@ -41,11 +42,11 @@ constexpr size_t kManifestLimit = 256 << 10;  // of a package.json
 
 // Extensions of what is mapped, interpreted or read, never executed by itself.
 constexpr std::array kNotPrograms = {
-    ".a"sv,    ".bat"sv,  ".bc"sv,   ".c"sv,   ".class"sv, ".cjs"sv, ".cmd"sv,  ".css"sv, ".cts"sv,  ".elc"sv,   ".gz"sv,
-    ".h"sv,    ".hpp"sv,  ".html"sv, ".jar"sv, ".js"sv,    ".json"sv, ".ko"sv,  ".la"sv,  ".map"sv,  ".md"sv,    ".mjs"sv,
-    ".mo"sv,   ".mts"sv,  ".node"sv, ".o"sv,   ".pl"sv,    ".pm"sv,  ".png"sv,  ".ps1"sv, ".py"sv,   ".pyc"sv,   ".pyi"sv,
-    ".rb"sv,   ".rlib"sv, ".rmeta"sv, ".rs"sv, ".sh"sv,    ".so"sv,  ".svg"sv,  ".tcl"sv, ".toml"sv, ".ts"sv,    ".txt"sv,
-    ".xml"sv,  ".yaml"sv, ".yml"sv,
+    ".a"sv,   ".bat"sv,  ".bc"sv,  ".c"sv,    ".class"sv, ".cjs"sv,   ".cmd"sv,  ".css"sv, ".cts"sv, ".elc"sv,
+    ".gz"sv,  ".h"sv,    ".hpp"sv, ".html"sv, ".jar"sv,   ".js"sv,    ".json"sv, ".ko"sv,  ".la"sv,  ".map"sv,
+    ".md"sv,  ".mjs"sv,  ".mo"sv,  ".mts"sv,  ".node"sv,  ".o"sv,     ".pl"sv,   ".pm"sv,  ".png"sv, ".ps1"sv,
+    ".py"sv,  ".pyc"sv,  ".pyi"sv, ".rb"sv,   ".rlib"sv,  ".rmeta"sv, ".rs"sv,   ".sh"sv,  ".so"sv,  ".svg"sv,
+    ".tcl"sv, ".toml"sv, ".ts"sv,  ".txt"sv,  ".xml"sv,   ".yaml"sv,  ".yml"sv,
 };
 
 bool is_program_directory(std::string_view path) {
@@ -74,13 +75,15 @@ class Listing {
       return;
     }
     if (base_name(parent_of(path)) == "shims") {
-      notes_.push_back(fmt::format("programs.allow: {} only chooses among versions: name the program itself by its path", path));
+      notes_.push_back(
+          fmt::format("programs.allow: {} only chooses among versions: name the program itself by its path", path));
     }
     add_chain(path, 0);
     if (!programs_.insert(found->path).second) return;
     const bool theirs = roots_.is_chosen_by_a_run(path);
     add_package(found->path, std::string(base_name(path)), theirs);
-    if (const std::string place = parent_of(place_of(path)); !is_system_path(place) && !theirs) roots_.add_directory(place);
+    if (const std::string place = parent_of(place_of(path)); !is_system_path(place) && !theirs)
+      roots_.add_directory(place);
     roots_.add_program(path, false);
     if (!roots_.covers(found->path)) {
       notes_.push_back(fmt::format("programs.allow: {} is visible only if `files` mounts its directory", found->path));
@@ -151,7 +154,8 @@ class Listing {
       if (part.starts_with('.') || part.find("/.") != std::string::npos) continue;
       const auto found = tree_.locate(join(modules, part));
       const std::string end = "/node_modules/" + part;
-      if (!found || !found->is_directory() || !found->path.ends_with(end) || roots_.is_chosen_by_a_run(found->path)) continue;
+      if (!found || !found->is_directory() || !found->path.ends_with(end) || roots_.is_chosen_by_a_run(found->path))
+        continue;
       keep(found->path);
       notes_.push_back(fmt::format("{} comes with {}", part, name));
     }
@@ -159,10 +163,11 @@ class Listing {
 
   void add_package(const std::string& real, const std::string& name, bool theirs) {
     for (const Helpers& helpers : kHelpers) {
-      const bool same = name == helpers.program || (name.size() > helpers.program.size() &&
-                                                    (name.starts_with(std::string(helpers.program) + "-") ||
-                                                     name.ends_with("-" + std::string(helpers.program)) ||
-                                                     name.find("-" + std::string(helpers.program) + "-") != std::string::npos));
+      const bool same =
+          name == helpers.program || (name.size() > helpers.program.size() &&
+                                      (name.starts_with(std::string(helpers.program) + "-") ||
+                                       name.ends_with("-" + std::string(helpers.program)) ||
+                                       name.find("-" + std::string(helpers.program) + "-") != std::string::npos));
       if (same) keep(std::string(helpers.directory));
     }
     keep(join("/usr/lib", name));
@@ -186,10 +191,10 @@ class Listing {
   void add_interpreter(const std::string& real, const std::string& name) {
     const auto interpreter = interpreter_of(tree_, real);
     if (!interpreter) return;
-    notes_.push_back(interpreter->searched.empty()
-                         ? fmt::format("{} comes with {}, which is a script", interpreter->path, name)
-                         : fmt::format("{} and {} come with {}, which is a script", interpreter->path,
-                                       interpreter->searched, name));
+    notes_.push_back(
+        interpreter->searched.empty()
+            ? fmt::format("{} comes with {}, which is a script", interpreter->path, name)
+            : fmt::format("{} and {} come with {}, which is a script", interpreter->path, interpreter->searched, name));
     allow(interpreter->path, false);
     if (!interpreter->searched.empty()) allow(interpreter->searched, false);
   }
@@ -250,7 +255,8 @@ class Listing {
     });
     if (seen_ > kProgramScanLimit) {
       return std::unexpected(Error(ErrorKind::unavailable, fmt::format("the installations have more than {} files: the "
-                                                                      "executables among them can't all be told", kProgramScanLimit))
+                                                                       "executables among them can't all be told",
+                                                                       kProgramScanLimit))
                                  .hint("leave out programs.allow, or run from an image with fewer programs"));
     }
     if (!listed && listed.error().error_number() != EACCES) return listed;
@@ -277,9 +283,9 @@ class Listing {
   InstallRoots& roots_;
   std::vector<Mount>& mounts_;
   std::vector<std::string>& notes_;
-  std::map<std::string, Mount> files_;   // what stands in the program directories
-  std::set<std::string> programs_;       // real paths of the listed programs
-  std::set<std::string> kept_;           // directories whose executables stay
+  std::map<std::string, Mount> files_;  // what stands in the program directories
+  std::set<std::string> programs_;      // real paths of the listed programs
+  std::set<std::string> kept_;          // directories whose executables stay
   size_t seen_ = 0;
 };
 
@@ -302,7 +308,8 @@ Result<void> add_listed_programs(const HostTree& tree, const ProgramList& list, 
   for (Mount& mount : roots.mounts()) {
     if (mount.kind == MountKind::overlay_read) {
       STOCKADE_ASSIGN(auto hidden, listing.unlisted_below(mount.source));
-      mount.hidden.insert(mount.hidden.end(), std::make_move_iterator(hidden.begin()), std::make_move_iterator(hidden.end()));
+      mount.hidden.insert(mount.hidden.end(), std::make_move_iterator(hidden.begin()),
+                          std::make_move_iterator(hidden.end()));
       std::ranges::sort(mount.hidden);
       const auto repeated = std::ranges::unique(mount.hidden);
       mount.hidden.erase(repeated.begin(), repeated.end());

@@ -3,8 +3,8 @@
 // noexec. (Refusing execve alone falls to `ld.so PROGRAM`, so absence is the wall.) A script's interpreter and the
 // `env` of its first line come with it, a program's own package (git-core, a JDK, a node package) too.
 //
-// Limits which files are executed, not what an allowed interpreter computes. Files that look like libraries or scripts by
-// their extension (.so .py .js …) stay: they run only through a loader or an interpreter that is listed.
+// Limits which files are executed, not what an allowed interpreter computes. Files that look like libraries or scripts
+// by their extension (.so .py .js …) stay: they run only through a loader or an interpreter that is listed.
 #pragma once
 
 #include <string>
@@ -18,8 +18,8 @@ namespace stockade::sandbox {
 // Entries of the library trees and installations that are looked at; more is an error.
 inline constexpr size_t kProgramScanLimit = 600'000;
 
-// The directories in which a listed program is looked up: a version manager's shims last. A shim runs whatever its manager
-// chooses, which is a whole installation and not a program.
+// The directories in which a listed program is looked up: a version manager's shims last. A shim runs whatever its
+// manager chooses, which is a whole installation and not a program.
 std::vector<std::string> search_order(const std::vector<std::string>& directories);
 
 struct ProgramList {

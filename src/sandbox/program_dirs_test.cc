@@ -22,20 +22,23 @@ struct Made {
     for (const Mount& mount : mounts) {
       const auto below = relative_to(path, mount.target);
       if (!below) continue;
-      const bool hidden = std::ranges::any_of(mount.hidden, [&](const std::string& name) { return is_at_or_below(*below, name); });
+      const bool hidden =
+          std::ranges::any_of(mount.hidden, [&](const std::string& name) { return is_at_or_below(*below, name); });
       if (!hidden) return true;
     }
     return false;
   }
 };
 
-Made list(const FakeHost& host, std::vector<std::string> allow, const std::string& path = "/usr/local/bin:/usr/bin", const std::string& command = "") {
+Made list(const FakeHost& host, std::vector<std::string> allow, const std::string& path = "/usr/local/bin:/usr/bin",
+          const std::string& command = "") {
   Made made;
   const HostTree tree = host.tree();
   const Surroundings surroundings = host.surroundings(path);
   InstallRoots roots(tree, surroundings);
   roots.add_path_entries(PathRoots::none, [](const std::string&) { return false; });
-  const auto added = add_listed_programs(tree, {.allow = std::move(allow), .command = command}, roots, made.mounts, made.notes);
+  const auto added =
+      add_listed_programs(tree, {.allow = std::move(allow), .command = command}, roots, made.mounts, made.notes);
   EXPECT_TRUE(added) << (added ? "" : added.error().render());
   return made;
 }
@@ -61,7 +64,8 @@ TEST(ProgramList, KeepsThePartsOfAPackageThatNpmInstallsBesideIt) {
   host.program("/usr/bin/env");
   host.program("/usr/bin/node");
   host.program(modules + "/@openai/codex/bin/codex.js", "#!/usr/bin/env node\n");
-  host.file(modules + "/@openai/codex/package.json", R"({"name": "@openai/codex", "optionalDependencies": {"@openai/codex-linux-x64": "1",
+  host.file(modules + "/@openai/codex/package.json",
+            R"({"name": "@openai/codex", "optionalDependencies": {"@openai/codex-linux-x64": "1",
             "not-here": "1", "linked": "1", "../../../../../opt/other": "1", "..": "1"}, "dependencies": {"helper": "1"}})");
   host.program(modules + "/@openai/codex-linux-x64/vendor/bin/codex");
   host.program(modules + "/helper/bin/helper");
@@ -78,7 +82,8 @@ TEST(ProgramList, KeepsThePartsOfAPackageThatNpmInstallsBesideIt) {
   EXPECT_THAT(made.notes, Contains(HasSubstr("codex-linux-x64 comes with codex")));
   // Damaged, it keeps nothing.
   host.file(modules + "/@openai/codex/package.json", R"({"optionalDependencies": ["@openai/codex-linux-x64"]})");
-  EXPECT_FALSE(list(host, {"codex"}, "/home/ada/.npm-global/bin:/usr/bin").shows(modules + "/@openai/codex-linux-x64/vendor/bin/codex"));
+  EXPECT_FALSE(list(host, {"codex"}, "/home/ada/.npm-global/bin:/usr/bin")
+                   .shows(modules + "/@openai/codex-linux-x64/vendor/bin/codex"));
 }
 
 TEST(ProgramList, KeepsLibrariesWithoutTheProgramsAmongThem) {
@@ -162,7 +167,8 @@ TEST(ProgramList, PrefersAProgramToAShimThatChoosesOne) {
   EXPECT_TRUE(made.shows("/usr/bin/python3"));
   EXPECT_FALSE(made.shows("/home/ada/.pyenv/shims/python3"));
   host.remove("/usr/bin/python3");
-  EXPECT_THAT(list(host, {"python3"}, "/home/ada/.pyenv/shims:/usr/bin").notes, Contains(HasSubstr("only chooses among versions")));
+  EXPECT_THAT(list(host, {"python3"}, "/home/ada/.pyenv/shims:/usr/bin").notes,
+              Contains(HasSubstr("only chooses among versions")));
 }
 
 TEST(ProgramList, SaysWhichProgramIsNotThere) {

@@ -17,17 +17,19 @@ std::optional<uint64_t> mount_id(int fd) {
   return info.stx_mnt_id;
 }
 
-
 // "/a/b" → "a/b"; the plan's targets are absolute and normalised.
 Result<std::string> relative_target(const std::string& target) {
-  if (!target.starts_with('/') || target.find("//") != std::string::npos || (target + "/").find("/../") != std::string::npos)
+  if (!target.starts_with('/') || target.find("//") != std::string::npos ||
+      (target + "/").find("/../") != std::string::npos)
     return fail(ErrorKind::invalid_input, "{} is no normalised absolute path", target);
   std::string relative = target.substr(1);
   while (relative.ends_with('/')) relative.pop_back();
   return relative;
 }
 
-Error&& at_target(Error&& error, const std::string& target) { return std::move(error).context(fmt::format("mount {}", target)); }
+Error&& at_target(Error&& error, const std::string& target) {
+  return std::move(error).context(fmt::format("mount {}", target));
+}
 
 }  // namespace
 
@@ -52,7 +54,8 @@ const char* RootBuilder::building_site() const {
   for (const char* place : {"/sys", "/run", "/mnt", "/media", "/srv", "/boot", "/tmp"}) {
     const std::string prefix = std::string(place) + "/";
     const auto lies_in = [&](const Source& source) { return source.path == place || source.path.starts_with(prefix); };
-    if (::access(place, F_OK) == 0 && std::none_of(launch_.sources.begin(), launch_.sources.end(), lies_in)) return place;
+    if (::access(place, F_OK) == 0 && std::none_of(launch_.sources.begin(), launch_.sources.end(), lies_in))
+      return place;
   }
   return nullptr;
 }
@@ -62,13 +65,15 @@ Result<void> RootBuilder::make_skeleton() {
   ::umask(0);
   const std::string size = std::to_string(launch_.tmpfs_bytes + launch_.own_bytes);
   const std::string inodes = std::to_string(launch_.tmpfs_inodes + launch_.own_inodes);
-  STOCKADE_ASSIGN(store_, make_filesystem("tmpfs", {{"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}},
-                                          {.read_only = false, .devices = true}));
+  STOCKADE_ASSIGN(store_,
+                  make_filesystem("tmpfs", {{"size", size.c_str()}, {"nr_inodes", inodes.c_str()}, {"mode", "0755"}},
+                                  {.read_only = false, .devices = true}));
   for (const char* name : {"root", "layers", "empty", "empty_layer"}) {
     if (::mkdirat(store_.get(), name, 0755) < 0) return fail_errno("make {} in the private filesystem", name);
   }
   const char* site = building_site();
-  if (!site) return fail(ErrorKind::unavailable, "no directory of the host is free to build the root in (/sys, /run, /mnt, …)");
+  if (!site)
+    return fail(ErrorKind::unavailable, "no directory of the host is free to build the root in (/sys, /run, /mnt, …)");
   STOCKADE_TRY(attach_mount(store_.get(), AT_FDCWD, site));
   STOCKADE_ASSIGN(root_, clone_tree(store_.get(), "root", false));
   STOCKADE_TRY(attach_mount(root_.get(), AT_FDCWD, "/"));
@@ -126,7 +131,8 @@ Result<RootBuilder::Place> RootBuilder::place_of(const std::string& target) {
   return place;
 }
 
-// Whether a directory lies in scratch of ours on disk: told by the mount, since the person's trees may be on that device.
+// Whether a directory lies in scratch of ours on disk: told by the mount, since the person's trees may be on that
+// device.
 bool RootBuilder::is_disk_scratch(int directory) const {
   const auto id = mount_id(directory);
   return id && std::find(disk_scratch_.begin(), disk_scratch_.end(), *id) != disk_scratch_.end();
@@ -149,7 +155,7 @@ Result<void> RootBuilder::make_mount_point(const Place& place, bool directory) {
     }
     return fail_errno("make {} in the new root", place.name);
   }
-  struct stat info {};
+  struct stat info{};
   if (::fstatat(place.directory.get(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
     if (errno == ENOENT)
       return fail(ErrorKind::invalid_input, "there is no {} in the mounted tree, and none is made there", place.name);
@@ -185,9 +191,12 @@ Result<Fd> RootBuilder::clone_source(const Source& source, const Mount& mount, b
   if (!done) {
     const int number = done.error().error_number();
     if (source.idmap < 0 || (number != EINVAL && number != EPERM)) return std::unexpected(std::move(done).error());
-    return std::unexpected(std::move(done).error().kind(ErrorKind::unavailable).hint(
-        "its filesystem, or one mounted below it, can't show its files as the agent's (no idmapped mounts): run as "
-        "the person who owns it instead of root"));
+    return std::unexpected(std::move(done)
+                               .error()
+                               .kind(ErrorKind::unavailable)
+                               .hint("its filesystem, or one mounted below it, can't show its files as the agent's (no "
+                                     "idmapped mounts): run as "
+                                     "the person who owns it instead of root"));
   }
   return tree;
 }
@@ -236,14 +245,15 @@ Result<void> RootBuilder::add_scratch(const Mount& mount, const Source& source) 
     disk_scratch_.push_back(*id);
     return {};
   }
-  if (!place.ours)
-    return fail(ErrorKind::invalid_input, "a private directory can't lie inside a tree of the host");
+  if (!place.ours) return fail(ErrorKind::invalid_input, "a private directory can't lie inside a tree of the host");
   STOCKADE_TRY(make_mount_point(place, true));
   STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory.get(), place.name, false));
   const bool as_agent = launch_.identity.mode == Mode::root;
-  if (as_agent && ::fchownat(tree.get(), "", launch_.identity.agent_kuid, launch_.identity.agent_kgid, AT_EMPTY_PATH) < 0)
+  if (as_agent &&
+      ::fchownat(tree.get(), "", launch_.identity.agent_kuid, launch_.identity.agent_kgid, AT_EMPTY_PATH) < 0)
     return fail_errno("give the directory to the agent");
-  if (::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 01777, 0) < 0) return fail_errno("set the directory's mode");
+  if (::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 01777, 0) < 0)
+    return fail_errno("set the directory's mode");
   STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = false, .exec = mount.exec, .recursive = false}));
   return attach_mount(tree.get(), place.directory.get(), place.name);
 }
@@ -251,7 +261,8 @@ Result<void> RootBuilder::add_scratch(const Mount& mount, const Source& source) 
 Result<void> RootBuilder::add_content(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   if (!place.ours) return fail(ErrorKind::invalid_input, "a file of ours can't lie inside a tree of the host");
-  STOCKADE_ASSIGN(const Fd file, open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mount.mode & 0777));
+  STOCKADE_ASSIGN(const Fd file, open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                                         mount.mode & 0777));
   STOCKADE_TRY(write_all(file.get(), mount.content));
   // In a scratch directory the agent could replace it: there it gets a read-only mount of its own.
   if (!is_in_scratch(mount.target)) return {};
@@ -263,14 +274,16 @@ Result<void> RootBuilder::add_content(const Mount& mount) {
 Result<void> RootBuilder::add_symlink(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   if (!place.ours) return fail(ErrorKind::invalid_input, "a link of ours can't lie inside a tree of the host");
-  if (::symlinkat(mount.content.c_str(), place.directory.get(), place.name.c_str()) < 0) return fail_errno("make the link");
+  if (::symlinkat(mount.content.c_str(), place.directory.get(), place.name.c_str()) < 0)
+    return fail_errno("make the link");
   return {};
 }
 
 Result<void> RootBuilder::add_directory(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   STOCKADE_TRY(make_mount_point(place, true));
-  if (place.ours && mount.mode != 0755 && ::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 0777, 0) < 0)
+  if (place.ours && mount.mode != 0755 &&
+      ::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 0777, 0) < 0)
     return fail_errno("set the directory's mode");
   return {};
 }
@@ -280,8 +293,9 @@ Result<void> RootBuilder::enter() {
   STOCKADE_TRY(set_mount_attributes(root_.get(), {.read_only = true, .recursive = false}));
   if (::fchdir(root_.get()) < 0) return fail_errno("enter the new root");
   if (::syscall(SYS_pivot_root, ".", ".") < 0)
-    return std::unexpected(Error::from_errno("make the new root the root").hint(
-        "the process's own root must be a mount (not a chroot or an initramfs): run 'stockade doctor'"));
+    return std::unexpected(
+        Error::from_errno("make the new root the root")
+            .hint("the process's own root must be a mount (not a chroot or an initramfs): run 'stockade doctor'"));
   if (::umount2(".", MNT_DETACH) < 0) return fail_errno("drop the old root");
   if (::chdir("/") < 0) return fail_errno("enter the new root");
   return {};

@@ -61,10 +61,10 @@ class RootBuilder {
   const SandboxPlan& plan_;
   const int terminals_;  // the devpts for /dev/pts, detached
   RootFs out_;
-  Fd store_;   // the tmpfs: root/, layers/, empty
-  Fd root_;    // its root/, as a mount of its own
-  Fd empty_;   // an empty read-only directory, to be cloned as a mask
-  Fd null_;    // /dev/null inside, to be cloned as a mask
+  Fd store_;  // the tmpfs: root/, layers/, empty
+  Fd root_;   // its root/, as a mount of its own
+  Fd empty_;  // an empty read-only directory, to be cloned as a mask
+  Fd null_;   // /dev/null inside, to be cloned as a mask
   dev_t device_ = 0;
   size_t layers_ = 0;
   std::vector<uint64_t> disk_scratch_;  // ids of the mounts

@@ -48,8 +48,10 @@ Result<void> RootBuilder::add_overlay(const Mount& mount, const Source& source) 
   STOCKADE_ASSIGN(const struct stat info, stat_of(lower.get()));
   if (info.st_dev != source.info.st_dev || info.st_ino != source.info.st_ino)
     return fail(ErrorKind::denied, "{} was exchanged while the sandbox was built", source.path);
-  if (auto done = set_mount_attributes(lower.get(), {.exec = mount.exec, .recursive = false, .idmap = source.idmap}); !done)
-    return std::unexpected(std::move(done).error().hint("its filesystem makes no idmapped mounts: run as the person who owns it"));
+  if (auto done = set_mount_attributes(lower.get(), {.exec = mount.exec, .recursive = false, .idmap = source.idmap});
+      !done)
+    return std::unexpected(
+        std::move(done).error().hint("its filesystem makes no idmapped mounts: run as the person who owns it"));
   STOCKADE_TRY(attach_mount(lower.get(), place.directory.get(), place.name));
 
   STOCKADE_ASSIGN(const Fd upper, make_whiteouts(hidden_in(mount.hidden, "", source.submounts), lower.get()));
@@ -79,8 +81,9 @@ Result<void> RootBuilder::add_submount_overlays(const Mount& mount, const Source
     STOCKADE_ASSIGN(part_source.info, stat_of(opened->get()));
     // Its mount point may lie in something that is hidden.
     STOCKADE_ASSIGN(const Place place, place_of(part.target));
-    struct stat there {};
-    if (::fstatat(place.directory.get(), place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) continue;
+    struct stat there{};
+    if (::fstatat(place.directory.get(), place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+      continue;
     STOCKADE_TRY(part_source.is_directory() ? add_overlay(part, part_source) : add_bind(part, part_source, true));
   }
   return {};
@@ -89,8 +92,11 @@ Result<void> RootBuilder::add_submount_overlays(const Mount& mount, const Source
 Result<Fd> RootBuilder::make_overlay(const Mount& mount, int upper, int lower) {
   // The descriptors by name: older kernels know no descriptor options. This is the host's /proc, before the pivot.
   const std::string layers = fmt::format("/proc/self/fd/{}:/proc/self/fd/{}", upper, lower);
-  std::vector<FilesystemOption> options = {
-      {"source", "stockade"}, {"lowerdir", layers.c_str()}, {"metacopy", "off"}, {"redirect_dir", "nofollow"}, {"index", "off"}};
+  std::vector<FilesystemOption> options = {{"source", "stockade"},
+                                           {"lowerdir", layers.c_str()},
+                                           {"metacopy", "off"},
+                                           {"redirect_dir", "nofollow"},
+                                           {"index", "off"}};
   if (launch_.identity.mode == Mode::user) options.push_back({"userxattr", nullptr});
   return make_filesystem("overlay", options, {.read_only = true, .exec = mount.exec});
 }
@@ -118,7 +124,8 @@ Result<void> RootBuilder::copy_attributes(int from, int to) {
   STOCKADE_ASSIGN(const struct stat info, stat_of(from));
   if (launch_.identity.mode == Mode::root && ::fchownat(to, "", info.st_uid, info.st_gid, AT_EMPTY_PATH) < 0)
     return fail_errno("give a layer its owner");
-  if (::chmod(fmt::format("/proc/self/fd/{}", to).c_str(), info.st_mode & 01777) < 0) return fail_errno("give a layer its mode");
+  if (::chmod(fmt::format("/proc/self/fd/{}", to).c_str(), info.st_mode & 01777) < 0)
+    return fail_errno("give a layer its mode");
   return {};
 }
 
@@ -131,7 +138,8 @@ Result<void> RootBuilder::make_whiteout(int layer, int lower, const std::string&
     const size_t slash = relative.find('/', begin);
     const std::string part = relative.substr(begin, slash - begin);
     if (slash == std::string::npos) {
-      if (::mknodat(up, part.c_str(), S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST) return fail_errno("make a whiteout");
+      if (::mknodat(up, part.c_str(), S_IFCHR, makedev(0, 0)) < 0 && errno != EEXIST)
+        return fail_errno("make a whiteout");
       return {};
     }
     auto next_lower = open_below(low, part, O_PATH | O_DIRECTORY);

@@ -6,10 +6,10 @@ namespace stockade::sandbox {
 
 namespace {
 
-constexpr const char* kMasked[] = {
-    "acpi",      "asound",     "kcore",       "keys",       "key-users", "latency_stats", "sched_debug",  "scsi",
-    "timer_list", "timer_stats", "interrupts", "kallsyms",   "kmsg",      "config.gz",     "modules",      "pagetypeinfo",
-    "slabinfo",  "vmallocinfo", "pressure",    "sysrq-trigger"};
+constexpr const char* kMasked[] = {"acpi",          "asound",      "kcore",       "keys",       "key-users",
+                                   "latency_stats", "sched_debug", "scsi",        "timer_list", "timer_stats",
+                                   "interrupts",    "kallsyms",    "kmsg",        "config.gz",  "modules",
+                                   "pagetypeinfo",  "slabinfo",    "vmallocinfo", "pressure",   "sysrq-trigger"};
 constexpr const char* kReadOnly[] = {"bus", "fs", "irq", "sys"};
 constexpr const char* kBootId = "sys/kernel/random/boot_id";
 
@@ -20,9 +20,12 @@ Result<void> RootBuilder::add_proc() {
   if (plan_.minimal_proc) options.push_back({"subset", "pid"});
   auto proc = make_filesystem("proc", options, {.read_only = false, .exec = false});
   if (!proc)
-    return std::unexpected(std::move(proc).error().kind(ErrorKind::unavailable).hint(
-        "this /proc has mounts over it (a container?), and then a user namespace can't have its own: run as root, or with the "
-        "flags that 'stockade doctor' names"));
+    return std::unexpected(std::move(proc)
+                               .error()
+                               .kind(ErrorKind::unavailable)
+                               .hint("this /proc has mounts over it (a container?), and then a user namespace can't "
+                                     "have its own: run as root, or with the "
+                                     "flags that 'stockade doctor' names"));
   if (::mkdirat(root_.get(), "proc", 0555) < 0) return fail_errno("make /proc");
   STOCKADE_TRY(attach_mount(proc->get(), root_.get(), "proc"));
   STOCKADE_ASSIGN(out_.proc, open_at(proc->get(), ".", O_RDONLY | O_DIRECTORY));
@@ -39,7 +42,7 @@ Result<void> RootBuilder::mask_proc() {
     STOCKADE_TRY(attach_mount(copy->get(), out_.proc.get(), name));
   }
   for (const char* name : kMasked) {
-    struct stat info {};
+    struct stat info{};
     if (::fstatat(out_.proc.get(), name, &info, AT_SYMLINK_NOFOLLOW) < 0) {
       if (errno == ENOENT) continue;
       return fail_errno("look at /proc/{}", name);

@@ -37,7 +37,9 @@ Report tag_of(const LaunchMessage& message) {
   return message.bytes.empty() ? Report::failed : static_cast<Report>(message.bytes[0]);
 }
 
-std::string_view body_of(const LaunchMessage& message) { return std::string_view(message.bytes).substr(std::min<size_t>(1, message.bytes.size())); }
+std::string_view body_of(const LaunchMessage& message) {
+  return std::string_view(message.bytes).substr(std::min<size_t>(1, message.bytes.size()));
+}
 
 std::optional<uint64_t> cgroup_limit(const std::optional<Limit>& limit) {
   return limit && limit->strength == Strength::hard ? std::optional(limit->value) : std::nullopt;
@@ -98,9 +100,9 @@ class NativeSandbox::Impl {
   std::optional<Launch> launch_;  // until init and the agent's process have done what it says
   RunCgroup cgroup_;
   Pid init_;
-  Fd agent_;        // the agent's process until its exec
+  Fd agent_;  // the agent's process until its exec
   Fd agent_pidfd_;
-  Fd terminal_;     // the master
+  Fd terminal_;  // the master
   Fd proc_;
   Fd usage_;
   std::vector<std::string> scratch_;
@@ -119,7 +121,8 @@ class NativeSandbox::Impl {
 
 Result<void> NativeSandbox::Impl::stand_still(bool still) {
   if (still == still_) return {};
-  STOCKADE_TRY(still ? freeze_everything(cgroup_, control_.get(), proc_.get()) : thaw_everything(cgroup_, control_.get()));
+  STOCKADE_TRY(still ? freeze_everything(cgroup_, control_.get(), proc_.get())
+                     : thaw_everything(cgroup_, control_.get()));
   still_ = still;
   awaits_continue_ = !still;
   return {};
@@ -158,14 +161,16 @@ bool NativeSandbox::Impl::is_our_own_stop(Report report) {
 
 Result<void> NativeSandbox::Impl::make_cgroup() {
   const Limits& limits = plan_.limits;
-  const CgroupRequest request{options_.run_id, cgroup_limit(limits.memory), cgroup_limit(limits.cpus), cgroup_limit(limits.pids),
-                              !options_.worker_pids.empty()};
+  const CgroupRequest request{options_.run_id, cgroup_limit(limits.memory), cgroup_limit(limits.cpus),
+                              cgroup_limit(limits.pids), !options_.worker_pids.empty()};
   STOCKADE_ASSIGN(cgroup_, RunCgroup::create(request, find_own_cgroups()));
   // A limit that the plan calls hard, and that no cgroup here holds, is not run.
   if (request.memory && !cgroup_.has_memory())
-    return std::unexpected(Error(ErrorKind::unavailable, "no cgroup here can hold the memory limit").hint("run 'stockade doctor'"));
+    return std::unexpected(
+        Error(ErrorKind::unavailable, "no cgroup here can hold the memory limit").hint("run 'stockade doctor'"));
   if (request.cpus && !cgroup_.has_cpus())
-    return std::unexpected(Error(ErrorKind::unavailable, "no cgroup here can hold the CPU limit").hint("run 'stockade doctor'"));
+    return std::unexpected(
+        Error(ErrorKind::unavailable, "no cgroup here can hold the CPU limit").hint("run 'stockade doctor'"));
   return {};
 }
 
@@ -201,7 +206,10 @@ Result<void> NativeSandbox::Impl::clone() {
   STOCKADE_ASSIGN(auto agent, make_launch_channel());
   STOCKADE_ASSIGN(auto built, make_pipe());
   STOCKADE_ASSIGN(const std::vector<Fd> entrances, cgroup_.entrances());
-  InitChannels channels{.control = control[1].get(), .agent = agent[1].get(), .built_read = built.read.get(), .built_write = built.write.get()};
+  InitChannels channels{.control = control[1].get(),
+                        .agent = agent[1].get(),
+                        .built_read = built.read.get(),
+                        .built_write = built.write.get()};
   for (int i = 0; i < 3; ++i) channels.stdio[i] = is_on_pty(i) ? -1 : options_.stdio[i];
   for (const Fd& entrance : entrances) channels.entrances.push_back(entrance.get());
   channels.keep_kill = launch_->identity.mode == Mode::root && !cgroup_.can_freeze();
@@ -228,7 +236,8 @@ Result<void> NativeSandbox::Impl::await_ready() {
     const int count = ::poll(watched, 2, kLaunchPatience);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail_errno("wait for the sandbox");
-    if (count == 0) return fail(ErrorKind::unavailable, "the sandbox was not built within 30 seconds (a dead filesystem?)");
+    if (count == 0)
+      return fail(ErrorKind::unavailable, "the sandbox was not built within 30 seconds (a dead filesystem?)");
     // init's reason first: when it fails, the agent's process only notices.
     for (const pollfd& each : watched) {
       if (each.revents) STOCKADE_TRY(hear(each.fd));
@@ -262,7 +271,8 @@ Result<void> NativeSandbox::Impl::hear(int socket) {
       return std::unexpected(decode_failure(body_of(message)));
     case Report::exited:
       // Its own report, when it could make one, lies in its socket.
-      if (auto reason = receive_launch_message(agent_.get(), false); reason && tag_of(*reason) == Report::failed && !reason->bytes.empty())
+      if (auto reason = receive_launch_message(agent_.get(), false);
+          reason && tag_of(*reason) == Report::failed && !reason->bytes.empty())
         return std::unexpected(decode_failure(body_of(*reason)));
       return std::unexpected(launch_died());
     case Report::exec_failed:
@@ -274,7 +284,8 @@ Result<void> NativeSandbox::Impl::hear(int socket) {
 }
 
 Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
-  if (message.fds.empty() || message.sender <= 0) return fail(ErrorKind::internal, "the sandbox's network is incomplete");
+  if (message.fds.empty() || message.sender <= 0)
+    return fail(ErrorKind::internal, "the sandbox's network is incomplete");
   handles_.agent = message.sender;
   handles_.socket_diag = std::move(message.fds.back());
   message.fds.pop_back();
@@ -289,7 +300,8 @@ Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
 }
 
 Result<void> NativeSandbox::Impl::take_root(LaunchMessage& message) {
-  if (message.fds.size() != 2 + size_t{plan_.terminal}) return fail(ErrorKind::internal, "the sandbox's root is incomplete");
+  if (message.fds.size() != 2 + size_t{plan_.terminal})
+    return fail(ErrorKind::internal, "the sandbox's root is incomplete");
   proc_ = std::move(message.fds[0]);
   usage_ = std::move(message.fds[1]);
   if (plan_.terminal) {
@@ -305,7 +317,8 @@ Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
   const bool notify = message.bytes.size() > 1 && message.bytes[1] == 1;
   if (message.fds.size() != (notify ? 4 : 0)) return fail(ErrorKind::internal, "the agent's process is incomplete");
   if (notify) {
-    Fd* const handles[] = {&handles_.notify, &handles_.user_namespace, &handles_.mount_namespace, &handles_.observer_diag};
+    Fd* const handles[] = {&handles_.notify, &handles_.user_namespace, &handles_.mount_namespace,
+                           &handles_.observer_diag};
     for (size_t i = 0; i < 4; ++i) *handles[i] = std::move(message.fds[i]);
   }
   is_ready_ = true;
@@ -327,11 +340,13 @@ Result<void> NativeSandbox::Impl::await_exec() {
   WireReader reader(body_of(answer));
   const int number = reader.get<int32_t>();
   const std::string program = reader.get_string(kMessageLimit);
-  if (tag_of(answer) != Report::exec_failed || !reader.finished()) return fail(ErrorKind::internal, "the agent's process said something unexpected");
+  if (tag_of(answer) != Report::exec_failed || !reader.finished())
+    return fail(ErrorKind::internal, "the agent's process said something unexpected");
   if (number == ENOENT) {
-    return std::unexpected(Error::from_errno(fmt::format("run {}", program), ENOENT)
-                               .kind(ErrorKind::invalid_input)
-                               .hint("no such program is visible inside: mount its installation, or add it to tools.programs"));
+    return std::unexpected(
+        Error::from_errno(fmt::format("run {}", program), ENOENT)
+            .kind(ErrorKind::invalid_input)
+            .hint("no such program is visible inside: mount its installation, or add it to tools.programs"));
   }
   return std::unexpected(Error::from_errno(fmt::format("run {}", program), number));
 }
@@ -366,11 +381,13 @@ Result<void> NativeSandbox::Impl::signal_agent(int number) {
   if (terminal_ && (number == SIGINT || number == SIGQUIT || number == SIGTSTP)) signal_foreground_job(number);
   if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), number, nullptr, kSignalProcessGroup) == 0) return {};
   // Before 6.9 (EINVAL): the number can't be another's while the agent lives.
-  if (errno == EINVAL && ::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), 0, nullptr, 0) == 0 && ::kill(-handles_.agent, number) == 0)
+  if (errno == EINVAL && ::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), 0, nullptr, 0) == 0 &&
+      ::kill(-handles_.agent, number) == 0)
     return {};
   if (errno != ESRCH) return fail_errno("signal the agent");
   // Gone, or in another group: never that one, which may be init's.
-  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), number, nullptr, 0) < 0 && errno != ESRCH) return fail_errno("signal the agent");
+  if (::syscall(SYS_pidfd_send_signal, agent_pidfd_.get(), number, nullptr, 0) < 0 && errno != ESRCH)
+    return fail_errno("signal the agent");
   return {};
 }
 
@@ -400,7 +417,9 @@ std::optional<std::string> NativeSandbox::Impl::over_disk() {
   };
   if (plan_.staging_root.empty() || !init_) return std::nullopt;
   if (polled(plan_.limits.disk) == UINT64_MAX && polled(plan_.limits.inodes) == UINT64_MAX) return std::nullopt;
-  if (!disk_) disk_ = std::make_unique<DiskMeter>(plan_.staging_root, DiskMeter::Limits{polled(plan_.limits.disk), polled(plan_.limits.inodes)});
+  if (!disk_)
+    disk_ = std::make_unique<DiskMeter>(plan_.staging_root,
+                                        DiskMeter::Limits{polled(plan_.limits.disk), polled(plan_.limits.inodes)});
   const char* limit = disk_->exceeded(proc_.get());
   return limit ? std::optional<std::string>(limit) : std::nullopt;
 }

@@ -1,7 +1,7 @@
 // NativeSandbox: a plan turned into namespaces, mounts, filters and an init. Made by the supervisor in its single
 // thread; owns the sandbox's init, cgroups, mounts and staging. Its destructor kills everything inside and removes
-// what it made. In order: begin() clones init, which builds the walls while the caller goes on; await_ready() waits until
-// they stand and hands out descriptors; the agent runs only after release().
+// what it made. In order: begin() clones init, which builds the walls while the caller goes on; await_ready() waits
+// until they stand and hands out descriptors; the agent runs only after release().
 #pragma once
 
 #include <memory>
@@ -17,13 +17,13 @@ namespace stockade::sandbox {
 struct Handles {
   std::optional<net::TransparentListeners> listeners;  // plan.network
   Fd pty_master;                                       // plan.terminal; the sandbox keeps a copy for signal_agent()
-  // For the observer (observer.h), where connects are decided outside: seccomp user notifications (SYNC_WAKE_UP set), the
-  // agent's namespaces, and a socket_diag of its own, because two processes can't share the answers of one.
+  // For the observer (observer.h), where connects are decided outside: seccomp user notifications (SYNC_WAKE_UP set),
+  // the agent's namespaces, and a socket_diag of its own, because two processes can't share the answers of one.
   Fd notify;
   Fd user_namespace, mount_namespace;
   Fd observer_diag;
-  Fd socket_diag;      // NETLINK_SOCK_DIAG socket of the sandbox's network namespace (always)
-  pid_t agent = 0;     // the agent's pid as the host sees it
+  Fd socket_diag;   // NETLINK_SOCK_DIAG socket of the sandbox's network namespace (always)
+  pid_t agent = 0;  // the agent's pid as the host sees it
 };
 
 enum class EventKind { exited, init_died, stopped, continued };
@@ -31,12 +31,13 @@ enum class EventKind { exited, init_died, stopped, continued };
 class NativeSandbox {
  public:
   struct Options {
-    std::string run_id;                 // names the cgroup
+    std::string run_id;  // names the cgroup
     // What isn't on the pty is handed in as it is, and must be no terminal, directory or block device.
     int stdio[3] = {0, 1, 2};
-    bool pty[3] = {true, true, true};   // with plan.terminal: the streams that are the pty (StdioPlan.pty)
+    bool pty[3] = {true, true, true};  // with plan.terminal: the streams that are the pty (StdioPlan.pty)
     // Charged to the run's cgroup, not killed with it; they must have ended before the sandbox is destroyed. Moving a
-    // process into a v1 cgroup takes 12 ms (a grace period of RCU), so give them limits of their own where that matters.
+    // process into a v1 cgroup takes 12 ms (a grace period of RCU), so give them limits of their own where that
+    // matters.
     std::vector<pid_t> worker_pids;
     Weakening weakening;  // the probe only
   };
@@ -60,8 +61,8 @@ class NativeSandbox {
   };
   std::optional<Status> poll_status();
 
-  // To the agent's process group, or to the agent where it has left that. INT, QUIT and TSTP reach the foreground job of
-  // the pty as well, when that is another one. A stop is reported by poll_status() if the agent itself stops.
+  // To the agent's process group, or to the agent where it has left that. INT, QUIT and TSTP reach the foreground job
+  // of the pty as well, when that is another one. A stop is reported by poll_status() if the agent itself stops.
   Result<void> signal_agent(int number);
   Result<void> freeze();
   Result<void> thaw();

@@ -1,6 +1,6 @@
 // The agent's and init's seccomp filters: constants made at build time from filters/*.syscalls (the lists say what is
-// allowed and why). Called in the child as its last step before execve, after no_new_privs. Loading allocates nothing on
-// success. A filter holds for every later child and can't be taken off.
+// allowed and why). Called in the child as its last step before execve, after no_new_privs. Loading allocates nothing
+// on success. A filter holds for every later child and can't be taken off.
 #pragma once
 
 #include <linux/filter.h>

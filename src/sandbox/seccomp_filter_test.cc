@@ -232,16 +232,57 @@ TEST(AgentFilter, RefusesWhatTheUsualProfileStillAllows) {
 
 // What moby always refuses or gates behind a capability, by name; none of it may be plainly allowed here.
 TEST(AgentFilter, AllowsNothingThatTheUsualProfileRefuses) {
-  const long refused[] = {SYS_bpf, SYS_fanotify_init, SYS_fsconfig, SYS_fsmount, SYS_fsopen, SYS_fspick, SYS_mount,
-                          SYS_mount_setattr, SYS_move_mount, SYS_open_tree, SYS_perf_event_open, SYS_quotactl,
-                          SYS_setdomainname, SYS_sethostname, SYS_setns, SYS_syslog, SYS_umount2, SYS_unshare,
-                          SYS_open_by_handle_at, SYS_reboot, SYS_chroot, SYS_init_module, SYS_finit_module,
-                          SYS_delete_module, SYS_acct, SYS_kcmp, SYS_pidfd_getfd, SYS_process_madvise,
-                          SYS_settimeofday, SYS_clock_settime, SYS_vhangup, SYS_get_mempolicy, SYS_mbind,
-                          SYS_set_mempolicy, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
-                          SYS_userfaultfd, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_kexec_load,
-                          SYS_kexec_file_load, SYS_swapon, SYS_swapoff, SYS_pivot_root, SYS_move_pages,
-                          SYS_migrate_pages, SYS_nfsservctl, 470 /* listns */, 467 /* open_tree_attr */};
+  const long refused[] = {SYS_bpf,
+                          SYS_fanotify_init,
+                          SYS_fsconfig,
+                          SYS_fsmount,
+                          SYS_fsopen,
+                          SYS_fspick,
+                          SYS_mount,
+                          SYS_mount_setattr,
+                          SYS_move_mount,
+                          SYS_open_tree,
+                          SYS_perf_event_open,
+                          SYS_quotactl,
+                          SYS_setdomainname,
+                          SYS_sethostname,
+                          SYS_setns,
+                          SYS_syslog,
+                          SYS_umount2,
+                          SYS_unshare,
+                          SYS_open_by_handle_at,
+                          SYS_reboot,
+                          SYS_chroot,
+                          SYS_init_module,
+                          SYS_finit_module,
+                          SYS_delete_module,
+                          SYS_acct,
+                          SYS_kcmp,
+                          SYS_pidfd_getfd,
+                          SYS_process_madvise,
+                          SYS_settimeofday,
+                          SYS_clock_settime,
+                          SYS_vhangup,
+                          SYS_get_mempolicy,
+                          SYS_mbind,
+                          SYS_set_mempolicy,
+                          SYS_io_uring_setup,
+                          SYS_io_uring_enter,
+                          SYS_io_uring_register,
+                          SYS_userfaultfd,
+                          SYS_keyctl,
+                          SYS_add_key,
+                          SYS_request_key,
+                          SYS_kexec_load,
+                          SYS_kexec_file_load,
+                          SYS_swapon,
+                          SYS_swapoff,
+                          SYS_pivot_root,
+                          SYS_move_pages,
+                          SYS_migrate_pages,
+                          SYS_nfsservctl,
+                          470 /* listns */,
+                          467 /* open_tree_attr */};
   for (const long number : refused) {
     const uint32_t verdict = evaluate_filter(agent_filter({}), {kArch, static_cast<uint32_t>(number), {}});
     EXPECT_EQ(verdict & SECCOMP_RET_ACTION_FULL, SECCOMP_RET_ERRNO) << number;
@@ -293,7 +334,7 @@ TEST(DialerFilter, ConnectsTcpAndUdpOnly) {
 
 TEST(InitFilter, ReapsAndReports) {
   const Row rows[] = {
-      {"waitid", SYS_waitid, {}, kAllow},       {"kill", SYS_kill, {}, kAllow},
+      {"waitid", SYS_waitid, {}, kAllow},        {"kill", SYS_kill, {}, kAllow},
       {"openat", SYS_openat, {}, error(ENOSYS)}, {"execve", SYS_execve, {}, error(ENOSYS)},
       {"socket", SYS_socket, {}, error(ENOSYS)}, {"clone", SYS_clone, {}, error(ENOSYS)},
   };
@@ -324,16 +365,18 @@ TEST(AgentFilter, HoldsInTheKernel) {
 }
 
 TEST(AgentFilter, StartsThreadsAndProgramsAsUsual) {
-  EXPECT_EQ(install_and({}, [] {
-              int seen = 0;
-              std::thread([&] { seen = 7; }).join();
-              return seen;
-            }),
+  EXPECT_EQ(install_and({},
+                        [] {
+                          int seen = 0;
+                          std::thread([&] { seen = 7; }).join();
+                          return seen;
+                        }),
             7);
-  EXPECT_EQ(install_and({}, [] {
-              ::execl("/bin/sh", "sh", "-c", "cat /dev/null; (exit 5)", nullptr);
-              return 98;
-            }),
+  EXPECT_EQ(install_and({},
+                        [] {
+                          ::execl("/bin/sh", "sh", "-c", "cat /dev/null; (exit 5)", nullptr);
+                          return 98;
+                        }),
             5);
 }
 

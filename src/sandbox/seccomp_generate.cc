@@ -73,8 +73,12 @@ struct ErrnoName {
   uint16_t number;
 };
 constexpr ErrnoName kErrnos[] = {
-    {"EPERM", EPERM},   {"ENOSYS", ENOSYS},         {"EINVAL", EINVAL},
-    {"EACCES", EACCES}, {"ENOPROTOOPT", ENOPROTOOPT}, {"EAFNOSUPPORT", EAFNOSUPPORT},
+    {"EPERM", EPERM},
+    {"ENOSYS", ENOSYS},
+    {"EINVAL", EINVAL},
+    {"EACCES", EACCES},
+    {"ENOPROTOOPT", ENOPROTOOPT},
+    {"EAFNOSUPPORT", EAFNOSUPPORT},
     {"EPROTONOSUPPORT", EPROTONOSUPPORT},
 };
 

@@ -31,7 +31,7 @@ struct ArgumentTest {
 };
 
 struct SyscallRule {
-  uint32_t action = 0;               // SECCOMP_RET_*
+  uint32_t action = 0;              // SECCOMP_RET_*
   std::vector<ArgumentTest> tests;  // all must hold; none: always
   bool operator==(const SyscallRule&) const = default;
 };
@@ -54,7 +54,7 @@ std::expected<void, std::string> parse_rules(std::string_view text, std::string_
 enum class Architecture { x86_64, aarch64 };
 uint32_t audit_arch(Architecture architecture);
 
-inline constexpr int kNoSuchCall = -1;        // no architecture has it: a spelling mistake
+inline constexpr int kNoSuchCall = -1;         // no architecture has it: a spelling mistake
 inline constexpr int kOtherArchitecture = -2;  // exists, but not here
 using Resolver = std::function<int(std::string_view name, Architecture architecture)>;
 
@@ -67,8 +67,7 @@ std::expected<std::vector<NumberedCall>, std::string> number_rules(const RuleLis
                                                                    const Resolver& resolve);
 
 std::expected<std::vector<sock_filter>, std::string> compile_filter(const std::vector<NumberedCall>& calls,
-                                                                    uint32_t default_action,
-                                                                    Architecture architecture);
+                                                                    uint32_t default_action, Architecture architecture);
 
 uint32_t expected_action(const std::vector<NumberedCall>& calls, uint32_t default_action, Architecture architecture,
                          uint32_t arch, uint32_t number, const std::array<uint64_t, 6>& args);

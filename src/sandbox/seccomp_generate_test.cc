@@ -74,7 +74,8 @@ TEST(SeccompGenerate, ComparesPointersByBothWords) {
 
 TEST(SeccompGenerate, TakesTheFirstRuleWhoseConditionsAllHold) {
   const auto filter = compile(
-      "default ENOSYS # d\nEPERM ioctl when arg0 in 1,2 and arg1 & 0xf0 != 0 # a\nallow ioctl when arg0 not-in 3,4 # b\n");
+      "default ENOSYS # d\nEPERM ioctl when arg0 in 1,2 and arg1 & 0xf0 != 0 # a\nallow ioctl when arg0 not-in 3,4 # "
+      "b\n");
   EXPECT_EQ(ask(filter, 16, {1, 0x10}), kEperm);
   EXPECT_EQ(ask(filter, 16, {2, 0x0f}), SECCOMP_RET_ALLOW);
   EXPECT_EQ(ask(filter, 16, {3, 0x10}), kEnosys);
@@ -115,9 +116,11 @@ TEST(SeccompGenerate, RefusesWhatItCanNotRead) {
   EXPECT_EQ(parse_error("# x\npermit read # r\n"), "list:2: unknown action 'permit'");
   EXPECT_EQ(parse_error("allow # r\n"), "list:1: no system call named");
   EXPECT_EQ(parse_error("allow read # r\nEPERM read # r\n"), "list:2: 'read' was decided above for every case");
-  for (const char* condition : {"arg6 == 1", "arg0 = 1", "arg0 == NOPE", "arg0 & 1 == 2", "arg0", "arg0 == 1 or arg1 == 1",
-                                "arg0 == 1,2", "wide arg0 in 1,2", "arg0 == 0x1ffffffff", "arg0 == 1 and"})
-    EXPECT_TRUE(parse_error(std::string("allow read when ") + condition + " # r\n").contains("can't read the condition"))
+  for (const char* condition :
+       {"arg6 == 1", "arg0 = 1", "arg0 == NOPE", "arg0 & 1 == 2", "arg0", "arg0 == 1 or arg1 == 1", "arg0 == 1,2",
+        "wide arg0 in 1,2", "arg0 == 0x1ffffffff", "arg0 == 1 and"})
+    EXPECT_TRUE(
+        parse_error(std::string("allow read when ") + condition + " # r\n").contains("can't read the condition"))
         << condition;
 }
 

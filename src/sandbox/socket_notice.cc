@@ -2,9 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <time.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -49,7 +49,9 @@ struct Address {
     return family;
   }
   // unix(7): no path follows, or an abstract name.
-  bool names_file() const { return family() == AF_UNIX && size > kPathOffset && size <= sizeof(sockaddr_un) && bytes[kPathOffset] != 0; }
+  bool names_file() const {
+    return family() == AF_UNIX && size > kPathOffset && size <= sizeof(sockaddr_un) && bytes[kPathOffset] != 0;
+  }
   std::string path() const { return bytes + kPathOffset; }
 };
 
@@ -103,7 +105,7 @@ std::string read_below(int directory, const std::string& path, size_t limit) {
 class Interrupter {
  public:
   Result<void> prepare() {
-    struct sigaction nothing {};
+    struct sigaction nothing{};
     nothing.sa_handler = [](int) {};  // without SA_RESTART
     if (::sigaction(SIGALRM, &nothing, nullptr) < 0) return fail_errno("handle a timer's signal");
     sigevent event{};
@@ -129,7 +131,8 @@ SocketNotices::SocketNotices(Sources sources) : sources_(std::move(sources)) {}
 
 Result<void> SocketNotices::prepare() {
   if (!get_option(sources_.diag, SO_NETNS_COOKIE, network_cookie_))
-    return std::unexpected(Error::from_errno("identify the sandbox's network namespace").hint("Linux 5.14 or newer is needed"));
+    return std::unexpected(
+        Error::from_errno("identify the sandbox's network namespace").hint("Linux 5.14 or newer is needed"));
   return {};
 }
 
@@ -146,7 +149,8 @@ SocketNotices::Next SocketNotices::receive(seccomp_notif& notification) const {
   std::memset(&notification, 0, sizeof(notification));
   if (::ioctl(sources_.notify, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0) return Next::notification;
   if (errno == EINTR) return Next::nothing;
-  // ENOENT: the caller died meanwhile; or, at once and for ever, nobody is left who could call (then it is hung up, too).
+  // ENOENT: the caller died meanwhile; or, at once and for ever, nobody is left who could call (then it is hung up,
+  // too).
   pollfd listener{sources_.notify, 0, 0};
   const bool hung_up = errno != ENOENT || ::poll(&listener, 1, 0) > 0;
   return hung_up ? Next::finished : Next::nothing;
@@ -178,7 +182,8 @@ int SocketNotices::decide(const seccomp_notif& notification) {
   const int unreadable = read_address(notification, address);
   // Only now is it certain that the number still meant the caller when it was used.
   if (!is_still_waiting(notification.id)) return -EINTR;
-  const Fd socket(static_cast<int>(::syscall(SYS_pidfd_getfd, thread.get(), static_cast<int>(notification.data.args[0]), 0)));
+  const Fd socket(
+      static_cast<int>(::syscall(SYS_pidfd_getfd, thread.get(), static_cast<int>(notification.data.args[0]), 0)));
   if (!socket) return errno == EBADF ? -EBADF : -EACCES;
   uint64_t cookie = 0;
   if (!get_option(socket.get(), SO_NETNS_COOKIE, cookie)) return errno == ENOTSOCK ? -ENOTSOCK : -EACCES;
@@ -191,8 +196,8 @@ int SocketNotices::decide(const seccomp_notif& notification) {
   return connect_until_gone(notification.id, socket.get(), address.get(), address.size);
 }
 
-// A caller that was killed or interrupted must not hold a thread of ours. Where the socket has a timeout of its own that
-// ends the wait, and starting anew would extend it.
+// A caller that was killed or interrupted must not hold a thread of ours. Where the socket has a timeout of its own
+// that ends the wait, and starting anew would extend it.
 int SocketNotices::connect_until_gone(uint64_t id, int socket, const sockaddr* address, unsigned size) const {
   timeval timeout{};
   const bool is_blocking = (::fcntl(socket, F_GETFL) & O_NONBLOCK) == 0 && get_option(socket, SO_SNDTIMEO, timeout) &&
@@ -214,7 +219,7 @@ int SocketNotices::connect_path(const seccomp_notif& notification, int socket, c
   auto file = open_as_caller(notification.pid, path);
   if (!is_still_waiting(notification.id)) return -EINTR;
   if (!file) return file.error().error_number() != 0 ? -file.error().error_number() : -EACCES;
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file->get(), &info) < 0) return -EACCES;
   if (!S_ISSOCK(info.st_mode)) return -ECONNREFUSED;
   std::string reason;
@@ -262,8 +267,10 @@ SocketNotices::Verdict SocketNotices::judge(int file, const FileIdentity& identi
   const bool is_known = std::ranges::find(known_, identity) != known_.end();
   // Programs take EACCES for somebody else's socket, and ECONNREFUSED for their own that they may replace.
   if (verdict == Verdict::refused) return is_known ? Verdict::stale : Verdict::refused;
-  if (!is_known && known_.size() < kKnownSockets) known_.push_back(identity);
-  else if (!is_known) known_[next_known_++ % kKnownSockets] = identity;
+  if (!is_known && known_.size() < kKnownSockets)
+    known_.push_back(identity);
+  else if (!is_known)
+    known_[next_known_++ % kKnownSockets] = identity;
   return verdict;
 }
 
@@ -277,7 +284,8 @@ SocketNotices::Verdict SocketNotices::bound_inside(int file, const FileIdentity&
   };
   if (has(identity.device)) return Verdict::allowed;
   // stat(2) has a device of its own for each btrfs subvolume, unix_diag the filesystem's.
-  const bool same_inode = std::ranges::any_of(*bound, [&](const auto& each) { return each.inode == static_cast<uint32_t>(identity.inode); });
+  const bool same_inode = std::ranges::any_of(
+      *bound, [&](const auto& each) { return each.inode == static_cast<uint32_t>(identity.inode); });
   if (!same_inode) return Verdict::refused;
   const auto device = filesystem_device(file);
   return device && has(*device) ? Verdict::allowed : Verdict::refused;
@@ -291,7 +299,8 @@ std::optional<uint64_t> SocketNotices::filesystem_device(int file) const {
   const size_t at = table.find(fmt::format("\n{} ", *mount));
   if (at == table.npos) return std::nullopt;
   unsigned id = 0, parent = 0, major_number = 0, minor_number = 0;
-  if (std::sscanf(table.c_str() + at + 1, "%u %u %u:%u", &id, &parent, &major_number, &minor_number) != 4) return std::nullopt;
+  if (std::sscanf(table.c_str() + at + 1, "%u %u %u:%u", &id, &parent, &major_number, &minor_number) != 4)
+    return std::nullopt;
   return makedev(major_number, minor_number);
 }
 

@@ -1,12 +1,12 @@
 // Answers one connect(2) that the agent's seccomp filter handed out: reads the address once, takes a duplicate of the
-// socket, decides, and connects the duplicate itself. The kernel never reads the agent's memory for this call, so nothing
-// that another thread changes meanwhile (the address, the descriptor, a link, a name) is used: what was judged is what is
-// connected.
+// socket, decides, and connects the duplicate itself. The kernel never reads the agent's memory for this call, so
+// nothing that another thread changes meanwhile (the address, the descriptor, a link, a name) is used: what was judged
+// is what is connected.
 //
-// A path is opened as the agent sees it (its root, its working directory, its ids) and the file behind the descriptor is
-// compared by device and inode, so links, renames, /proc/self/root and relative names are all the same file. It passes
-// when it was bound inside (unix_diag of the sandbox's network namespace) or is a host socket that the plan names. Other
-// addresses pass as they are: they stay in the socket's network namespace, which must be the sandbox's.
+// A path is opened as the agent sees it (its root, its working directory, its ids) and the file behind the descriptor
+// is compared by device and inode, so links, renames, /proc/self/root and relative names are all the same file. It
+// passes when it was bound inside (unix_diag of the sandbox's network namespace) or is a host socket that the plan
+// names. Other addresses pass as they are: they stay in the socket's network namespace, which must be the sandbox's.
 //
 // Runs in the observer's threads, each with a working directory of its own; see observer.h. Not seen: sendto on unix
 // datagram sockets (the filter refuses to make them, but one that was inherited as standard input could name a path),
@@ -37,9 +37,9 @@ struct FileIdentity {
 class SocketNotices {
  public:
   struct Sources {
-    int notify = -1;             // the filter's listener
-    int diag = -1;               // NETLINK_SOCK_DIAG of the sandbox's network namespace
-    int host_proc = -1;          // /proc of our own pid namespace, opened before joining the sandbox
+    int notify = -1;                    // the filter's listener
+    int diag = -1;                      // NETLINK_SOCK_DIAG of the sandbox's network namespace
+    int host_proc = -1;                 // /proc of our own pid namespace, opened before joining the sandbox
     std::vector<FileIdentity> allowed;  // host sockets that the plan lets out
     // Returns when the refusal is in the log. Called from any thread.
     std::function<void(std::string_view path, std::string_view reason)> refused;

@@ -110,8 +110,7 @@ void Publisher::keep(const std::string& path, std::string reason) {
   published_.kept.push_back({path.size() <= kKeptLength ? path : path.substr(0, kKeptLength) + "…", std::move(reason)});
 }
 
-Result<void> Publisher::publish_file(int from, int to, const std::string& name, const std::string& path,
-                                     mode_t mode) {
+Result<void> Publisher::publish_file(int from, int to, const std::string& name, const std::string& path, mode_t mode) {
   STOCKADE_ASSIGN(auto source, open_at(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   struct stat found;
   if (::fstat(source.get(), &found) < 0) return fail_errno("look at {}", path);
@@ -123,7 +122,8 @@ Result<void> Publisher::publish_file(int from, int to, const std::string& name, 
   if (found.st_nlink > 1) {
     const uint64_t room = std::max<uint64_t>(static_cast<uint64_t>(found.st_blocks) * 512, 4096);
     if (room > kDuplicatedLimit - duplicated_) {
-      keep(path, fmt::format("one of several names of a file, and these would take more than {} MiB", kDuplicatedLimit >> 20));
+      keep(path, fmt::format("one of several names of a file, and these would take more than {} MiB",
+                             kDuplicatedLimit >> 20));
       return {};
     }
     duplicated_ += room;
@@ -154,7 +154,7 @@ Result<void> Publisher::publish_subdirectory(int from, int to, const std::string
   STOCKADE_ASSIGN(auto source, open_at(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   STOCKADE_TRY(publish_directory(source.get(), inner->get(), path + "/", depth + 1));
   if (made) STOCKADE_TRY(settle_attributes(inner->get(), to, mode));  // last: the mode may close it to us
-  ::unlinkat(from, name.c_str(), AT_REMOVEDIR);  // stays where something was kept aside in it
+  ::unlinkat(from, name.c_str(), AT_REMOVEDIR);                       // stays where something was kept aside in it
   return {};
 }
 

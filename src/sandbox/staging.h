@@ -1,7 +1,8 @@
 // Publishing a write-only mount: what the run made in its staging directory comes out under its names once every
 // process inside is dead. Nothing that was there before is changed: a name that is taken stays in the staging directory
-// and is reported, as is whatever is neither a directory nor a regular file (links, sockets, fifos, devices). Directories
-// that exist already are entered, never through a link. Set-id bits are dropped, the owner is that of the target.
+// and is reported, as is whatever is neither a directory nor a regular file (links, sockets, fifos, devices).
+// Directories that exist already are entered, never through a link. Set-id bits are dropped, the owner is that of the
+// target.
 //
 // Both trees are walked by descriptors only; nothing is opened twice by name. (renameat2(2) RENAME_NOREPLACE; open(2)
 // O_TMPFILE with linkat(2) where the staging directory lies on another filesystem.)

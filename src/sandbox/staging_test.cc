@@ -1,9 +1,9 @@
 #include "sandbox/staging.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>

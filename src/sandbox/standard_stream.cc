@@ -22,11 +22,11 @@ constexpr long PID_FS_MAGIC = 0x50494446;
 
 // Files of these are the kernel's calls: what is written to them, and often what is read, acts on the host.
 constexpr std::array<long, 12> kKernelFilesystems = {
-    PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC,
-    SECURITYFS_MAGIC, NSFS_MAGIC, BPF_FS_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC, PID_FS_MAGIC};
+    PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,  TRACEFS_MAGIC,
+    SECURITYFS_MAGIC, NSFS_MAGIC,  BPF_FS_MAGIC,       EFIVARFS_MAGIC,      BINFMTFS_MAGIC, PID_FS_MAGIC};
 
 bool is_of_the_kernel(int fd) {
-  struct statfs filesystem {};
+  struct statfs filesystem{};
   if (::fstatfs(fd, &filesystem) < 0) return true;
   return std::ranges::find(kKernelFilesystems, static_cast<long>(filesystem.f_type)) != kKernelFilesystems.end();
 }
@@ -43,7 +43,8 @@ bool is_connected_for_good(int socket) {
   int domain = 0, type = 0;
   socklen_t size = sizeof(int);
   if (::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain != AF_UNIX) return false;
-  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || (type != SOCK_STREAM && type != SOCK_SEQPACKET)) return false;
+  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || (type != SOCK_STREAM && type != SOCK_SEQPACKET))
+    return false;
   sockaddr_storage peer;
   size = sizeof(peer);
   return ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
@@ -52,15 +53,17 @@ bool is_connected_for_good(int socket) {
 }  // namespace
 
 std::string_view why_not_a_standard_stream(int fd) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) < 0) return "is closed";
   if (S_ISDIR(info.st_mode)) return "is a directory";
   if (S_ISBLK(info.st_mode)) return "is a block device";
   if (::fcntl(fd, F_GETFL) & O_PATH) return "is a mere path (O_PATH)";
-  if (S_ISSOCK(info.st_mode)) return is_connected_for_good(fd) ? "" : "is a socket that could be connected to anything outside";
+  if (S_ISSOCK(info.st_mode))
+    return is_connected_for_good(fd) ? "" : "is a socket that could be connected to anything outside";
   if (S_ISFIFO(info.st_mode)) return "";
   // EIO: a terminal that was hung up, and may be another's by the next login.
-  if (S_ISCHR(info.st_mode) && (::isatty(fd) || errno == EIO)) return "is a terminal, and the agent may only have one of its own";
+  if (S_ISCHR(info.st_mode) && (::isatty(fd) || errno == EIO))
+    return "is a terminal, and the agent may only have one of its own";
   if (S_ISCHR(info.st_mode)) return is_harmless_device(info.st_rdev) ? "" : "is a device of the host";
   // An eventfd, a pidfd, an inotify, epoll or perf descriptor: no type, or since Linux 6.9 a filesystem of its own.
   if (!S_ISREG(info.st_mode)) return "is neither a file, a pipe nor a socket";

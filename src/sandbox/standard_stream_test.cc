@@ -43,7 +43,8 @@ TEST(StandardStream, TakesFilesPipesHarmlessDevicesAndConnectedUnixStreams) {
   ASSERT_TRUE(pipe);
   EXPECT_EQ(judge(pipe->read), "");
   EXPECT_EQ(judge(pipe->write), "");
-  for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/urandom"}) EXPECT_EQ(judge(opened(device, O_RDWR)), "") << device;
+  for (const char* device : {"/dev/null", "/dev/zero", "/dev/full", "/dev/urandom"})
+    EXPECT_EQ(judge(opened(device, O_RDWR)), "") << device;
   for (const int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
     int pair[2];
     ASSERT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair), 0);

@@ -1,12 +1,11 @@
 #include "sandbox/survey.h"
 
 #include <sched.h>
+#include <strings.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <charconv>
-#include <strings.h>
-
 #include <climits>
 #include <utility>
 
@@ -86,7 +85,7 @@ std::string directory_or(const Surroundings& out, std::string_view variable, std
 }
 
 uint64_t machine_memory() {
-  struct sysinfo info {};
+  struct sysinfo info{};
   if (::sysinfo(&info) != 0) return 0;
   return static_cast<uint64_t>(info.totalram) * info.mem_unit;
 }
@@ -185,8 +184,10 @@ GitIdentity parse_git_identity(std::string_view text) {
     const std::string key(trimmed(line.substr(0, equals)));
     std::string value = git_value(trimmed(line.substr(equals + 1)));
     if (!is_printable_line(value)) continue;
-    if (::strcasecmp(key.c_str(), "name") == 0) found.name = std::move(value);
-    else if (::strcasecmp(key.c_str(), "email") == 0) found.email = std::move(value);
+    if (::strcasecmp(key.c_str(), "name") == 0)
+      found.name = std::move(value);
+    else if (::strcasecmp(key.c_str(), "email") == 0)
+      found.email = std::move(value);
   }
   return found;
 }

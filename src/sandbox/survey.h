@@ -17,21 +17,21 @@ namespace stockade::sandbox {
 struct Surroundings {
   uint32_t uid = 0;  // outside
   uint32_t gid = 0;
-  std::string user;           // account names; empty where the account database has none
+  std::string user;  // account names; empty where the account database has none
   std::string group;
-  std::string home;           // as the person spells it: $HOME where it is theirs, else the account's
-  std::string real_home;      // without links; equals `home` where that does not exist
-  std::string account_home;   // as the account database has it, if it differs; guarded like `home`
+  std::string home;          // as the person spells it: $HOME where it is theirs, else the account's
+  std::string real_home;     // without links; equals `home` where that does not exist
+  std::string account_home;  // as the account database has it, if it differs; guarded like `home`
   std::string shell;
-  std::string cwd;            // real path
+  std::string cwd;  // real path
   std::map<std::string, std::string, std::less<>> environment;
-  uint64_t memory = 0;        // bytes of the machine
-  unsigned cpus = 1;          // that this process may use
-  std::string state_dir;      // $XDG_STATE_HOME/stockade
-  std::string runtime_dir;    // $XDG_RUNTIME_DIR/stockade
-  std::string config_dir;     // $XDG_CONFIG_HOME/stockade
+  uint64_t memory = 0;                      // bytes of the machine
+  unsigned cpus = 1;                        // that this process may use
+  std::string state_dir;                    // $XDG_STATE_HOME/stockade
+  std::string runtime_dir;                  // $XDG_RUNTIME_DIR/stockade
+  std::string config_dir;                   // $XDG_CONFIG_HOME/stockade
   std::vector<std::string> written_places;  // where earlier runs could write (policy/trust.h)
-  std::string git_name;       // user.name and user.email of the person's own git configuration, if they have one
+  std::string git_name;  // user.name and user.email of the person's own git configuration, if they have one
   std::string git_email;
 
   bool is_root() const { return uid == 0; }

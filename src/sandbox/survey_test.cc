@@ -54,14 +54,18 @@ TEST(Survey, FailsWhereTheCurrentDirectoryIsGone) {
 
 TEST(GitIdentity, IsReadWithoutAnyOtherKey) {
   const GitIdentity found = parse_git_identity(
-      "[credential]\n\thelper = store\n\tname = wrong\n[User]\n  name = \"Ada \\\"L\\\" Byron\" # me\n\temail=ada@example.org\n"
+      "[credential]\n\thelper = store\n\tname = wrong\n[User]\n  name = \"Ada \\\"L\\\" Byron\" # "
+      "me\n\temail=ada@example.org\n"
       "[include]\n\tpath = ~/secret\n[user \"x\"]\nname = no\n");
   EXPECT_EQ(found.name, "Ada \"L\" Byron");
   EXPECT_EQ(found.email, "ada@example.org");
 }
 
 TEST(GitIdentity, RefusesControlCharacters) {
-  EXPECT_EQ(parse_git_identity("[user]\nname = a\x01" "b\n").name, "");
+  EXPECT_EQ(parse_git_identity("[user]\nname = a\x01"
+                               "b\n")
+                .name,
+            "");
 }
 
 TEST(Survey, PrefersTheGitIdentityOfTheHomeOverTheSharedOne) {

@@ -49,7 +49,8 @@ Result<uint32_t> count_processes(int proc) {
 ResidentMemory resident_of(int proc, const char* pid) {
   static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   unsigned long size = 0, resident = 0, shared = 0;
-  if (std::sscanf(read_of_process(proc, pid, "statm").c_str(), "%lu %lu %lu", &size, &resident, &shared) != 3) return {};
+  if (std::sscanf(read_of_process(proc, pid, "statm").c_str(), "%lu %lu %lu", &size, &resident, &shared) != 3)
+    return {};
   return {resident * page, resident > shared ? (resident - shared) * page : 0};
 }
 
@@ -70,7 +71,8 @@ Result<uint64_t> cpu_ticks(int proc) {
     const char* at = after_name(stat);
     unsigned long user = 0, system = 0;
     long user_children = 0, system_children = 0;
-    if (at && std::sscanf(at, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &user, &system, &user_children, &system_children) == 4)
+    if (at && std::sscanf(at, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &user, &system,
+                          &user_children, &system_children) == 4)
       ticks += user + system + static_cast<uint64_t>(user_children) + static_cast<uint64_t>(system_children);
   }));
   return ticks;
@@ -88,7 +90,7 @@ Result<bool> all_stopped(int proc) {
 }
 
 Result<uint64_t> filesystem_used(int directory) {
-  struct statvfs info {};
+  struct statvfs info{};
   if (::fstatvfs(directory, &info) < 0) return fail_errno("measure the private filesystem");
   return static_cast<uint64_t>(info.f_blocks - info.f_bfree) * info.f_frsize;
 }

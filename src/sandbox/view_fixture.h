@@ -28,7 +28,9 @@ class FakeHost {
     program("/usr/bin/sh");
     program("/usr/bin/env");
     program("/usr/bin/true");
-    file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\nada:x:1234:1234:Ada:/home/ada:/usr/bin/sh\neve:x:1235:1235::/home/eve:/bin/sh\n");
+    file("/etc/passwd",
+         "root:x:0:0:root:/root:/bin/bash\nada:x:1234:1234:Ada:/home/ada:/usr/bin/sh\neve:x:1235:1235::/home/eve:/bin/"
+         "sh\n");
     file("/etc/group", "root:x:0:\nmen:x:1234:eve\n");
   }
   ~FakeHost() { std::filesystem::remove_all(root_); }
@@ -41,7 +43,11 @@ class FakeHost {
     std::ofstream(root_ + path) << bytes;
     ::chmod((root_ + path).c_str(), mode);
   }
-  void program(const std::string& path, std::string_view bytes = "\x7f" "ELF") const { file(path, bytes, 0755); }
+  void program(const std::string& path, std::string_view bytes =
+                                            "\x7f"
+                                            "ELF") const {
+    file(path, bytes, 0755);
+  }
   void link(const std::string& path, const std::string& target) const {
     make_directory(parent_of(path));
     std::filesystem::create_symlink(target, root_ + path);
@@ -55,7 +61,8 @@ class FakeHost {
   HostTree tree() const { return std::move(*HostTree::open(root_)); }
 
   // Ada, in /home/ada/work. HOME is not hers on disk (the tests run as anybody), so the account's home counts.
-  Surroundings surroundings(const std::string& path = "/usr/local/bin:/usr/bin:/bin", const std::string& cwd = "/home/ada/work") const {
+  Surroundings surroundings(const std::string& path = "/usr/local/bin:/usr/bin:/bin",
+                            const std::string& cwd = "/home/ada/work") const {
     Person person{.uid = 1234, .gid = 1234, .cwd = cwd, .environment = {}};
     person.environment["PATH"] = path;
     person.environment["SECRET_TOKEN"] = "s3cret";

@@ -12,8 +12,9 @@ using namespace std::string_view_literals;
 
 // Others' code and outputs: too many directories, and nothing in them runs in the person's shell or editor by itself.
 constexpr std::array kPassedOver = {
-    ".cache"sv, ".git"sv, ".gradle"sv, ".hg"sv,     ".mypy_cache"sv, ".next"sv,  ".nox"sv, ".pytest_cache"sv, ".svn"sv,
-    ".tox"sv,   ".venv"sv, "__pycache__"sv, "build"sv, "dist"sv, "node_modules"sv, "target"sv, "venv"sv,
+    ".cache"sv, ".git"sv,          ".gradle"sv,      ".hg"sv,    ".mypy_cache"sv, ".next"sv,
+    ".nox"sv,   ".pytest_cache"sv, ".svn"sv,         ".tox"sv,   ".venv"sv,       "__pycache__"sv,
+    "build"sv,  "dist"sv,          "node_modules"sv, "target"sv, "venv"sv,
 };
 static_assert(std::ranges::is_sorted(kPassedOver));
 
@@ -126,11 +127,16 @@ Protections protections_of(const HostTree& tree, const std::string& root) {
   std::vector<std::string> repositories;
   std::vector<std::string> editors;
   found.complete = scan_workspace(tree, root, [&](const std::string& directory, const HostTree::Entry& entry) {
-    const auto relative = [&] { return directory.empty() ? std::string(entry.name) : directory + "/" + std::string(entry.name); };
+    const auto relative = [&] {
+      return directory.empty() ? std::string(entry.name) : directory + "/" + std::string(entry.name);
+    };
     if (entry.type == DT_DIR) {
-      if (entry.name == ".git") repositories.push_back(relative());
-      else if (entry.name == ".husky") found.read_only.push_back(relative());
-      else if (entry.name == ".vscode") editors.push_back(relative());
+      if (entry.name == ".git")
+        repositories.push_back(relative());
+      else if (entry.name == ".husky")
+        found.read_only.push_back(relative());
+      else if (entry.name == ".vscode")
+        editors.push_back(relative());
     } else if (entry.type == DT_REG && (entry.name == ".envrc" || entry.name == ".mcp.json")) {
       found.read_only.push_back(relative());
     }
@@ -142,7 +148,8 @@ Protections protections_of(const HostTree& tree, const std::string& root) {
   }
   // A bare repository, or the inside of one, as the mount itself.
   const auto hooks = tree.link_status(join(root, "hooks"));
-  if (hooks && S_ISDIR(hooks->st_mode) && tree.link_status(join(root, "HEAD")) && tree.link_status(join(root, "objects"))) {
+  if (hooks && S_ISDIR(hooks->st_mode) && tree.link_status(join(root, "HEAD")) &&
+      tree.link_status(join(root, "objects"))) {
     found.read_only.emplace_back("hooks");
   }
   std::ranges::sort(found.read_only);

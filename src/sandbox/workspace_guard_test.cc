@@ -26,14 +26,16 @@ TEST(WorkspaceGuard, NamesWhatIsTooBroad) {
 TEST(WorkspaceGuard, FindsWhatRunsByItselfInNestedRepositoriesToo) {
   FakeHost host;
   const std::string work = "/home/ada/work/";
-  for (const char* path : {".git/hooks/pre-commit.sample", ".envrc", ".husky/pre-push", ".vscode/tasks.json", ".vscode/settings.json",
-                           ".mcp.json", "a/b/.git/hooks/x", "a/b/.envrc", ".git/modules/sub/hooks/y", ".git/modules/deep/er/hooks/z",
-                           "node_modules/p/.envrc", "package.json"}) {
+  for (const char* path :
+       {".git/hooks/pre-commit.sample", ".envrc", ".husky/pre-push", ".vscode/tasks.json", ".vscode/settings.json",
+        ".mcp.json", "a/b/.git/hooks/x", "a/b/.envrc", ".git/modules/sub/hooks/y", ".git/modules/deep/er/hooks/z",
+        "node_modules/p/.envrc", "package.json"}) {
     host.file(work + path);
   }
   const Protections found = protections_of(host.tree(), "/home/ada/work");
-  EXPECT_THAT(found.read_only, ElementsAre(".envrc", ".git/hooks", ".git/modules/deep/er/hooks", ".git/modules/sub/hooks", ".husky",
-                                           ".mcp.json", ".vscode/tasks.json", "a/b/.envrc", "a/b/.git/hooks"));
+  EXPECT_THAT(found.read_only,
+              ElementsAre(".envrc", ".git/hooks", ".git/modules/deep/er/hooks", ".git/modules/sub/hooks", ".husky",
+                          ".mcp.json", ".vscode/tasks.json", "a/b/.envrc", "a/b/.git/hooks"));
   EXPECT_TRUE(found.complete);
 }
 
@@ -57,7 +59,8 @@ TEST(WorkspaceGuard, FindsOurOwnStateBelowATree) {
   FakeHost host;
   host.make_directory("/home/ada/.local/state/stockade/runtime");
   host.make_directory("/home/ada/.config/stockade");
-  EXPECT_THAT(own_state_below(host.tree(), host.surroundings(), "/home/ada"), ElementsAre(".config/stockade", ".local/state/stockade"));
+  EXPECT_THAT(own_state_below(host.tree(), host.surroundings(), "/home/ada"),
+              ElementsAre(".config/stockade", ".local/state/stockade"));
   EXPECT_THAT(own_state_below(host.tree(), host.surroundings(), "/home/ada/work"), IsEmpty());
 }
 

@@ -145,8 +145,10 @@ Result<std::string> control_request(const std::string& socket_path, const std::s
   // A run that is just starting listens in a moment: the kill switch must not miss it.
   constexpr int kAttempts = 200;
   constexpr int kBetweenMs = 5;
-  for (int attempt = 1; ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address.first), sizeof(sockaddr_un)) < 0; ++attempt) {
-    if ((errno != ENOENT && errno != ECONNREFUSED) || attempt == kAttempts) return fail_errno("reach the run's supervisor");
+  for (int attempt = 1; ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address.first), sizeof(sockaddr_un)) < 0;
+       ++attempt) {
+    if ((errno != ENOENT && errno != ECONNREFUSED) || attempt == kAttempts)
+      return fail_errno("reach the run's supervisor");
     ::poll(nullptr, 0, kBetweenMs);
   }
   json request{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", json::object()}};

@@ -1,10 +1,10 @@
 #include "supervisor/doctor_checks.h"
 
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <linux/filter.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,7 +30,8 @@ namespace stockade::supervisor {
 namespace {
 
 constexpr const char* kDockerFlags =
-    "in Docker or Podman: --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt apparmor=unconfined";
+    "in Docker or Podman: --security-opt systempaths=unconfined --security-opt seccomp=unconfined --security-opt "
+    "apparmor=unconfined";
 
 // 0 when `attempt` worked in a child, else its errno (EIO when the child died).
 int try_in_child(const std::function<int()>& attempt) {
@@ -88,8 +89,9 @@ DoctorFinding check_user_namespace() {
   });
   std::string remedy = "sysctl kernel.unprivileged_userns_clone=1 and user.max_user_namespaces above 0; ";
   if (first_line("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1")
-    remedy = "AppArmor restricts user namespaces here: install the profile of the package (deploy/apparmor), or sysctl "
-             "kernel.apparmor_restrict_unprivileged_userns=0; ";
+    remedy =
+        "AppArmor restricts user namespaces here: install the profile of the package (deploy/apparmor), or sysctl "
+        "kernel.apparmor_restrict_unprivileged_userns=0; ";
   return finding("user namespaces", number, DoctorVerdict::missing, "no sandbox can be made", remedy + kDockerFlags);
 }
 
@@ -107,21 +109,25 @@ DoctorFinding check_proc() {
     ::waitpid(child, &status, 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : EIO;
   });
-  return finding("/proc of its own", number, DoctorVerdict::missing, "runs are refused: something is mounted over parts of /proc here",
+  return finding("/proc of its own", number, DoctorVerdict::missing,
+                 "runs are refused: something is mounted over parts of /proc here",
                  std::string("run as root, or ") + kDockerFlags);
 }
 
 DoctorFinding check_landlock() {
   const int abi = landlock::kernel_abi();
-  DoctorFinding made{"Landlock", DoctorVerdict::ok, abi < 0 ? std::string(errno_name(-abi)) : fmt::format("ABI {}", abi), {}, {}};
+  DoctorFinding made{
+      "Landlock", DoctorVerdict::ok, abi < 0 ? std::string(errno_name(-abi)) : fmt::format("ABI {}", abi), {}, {}};
   if (abi < sandbox::kMinimumLandlockAbi) {
     made.verdict = DoctorVerdict::missing;
     made.cost = "runs are refused: at least ABI 2 is needed";
-    made.remedy = abi == -EOPNOTSUPP ? "boot with lsm=landlock,… in the kernel's command line" : "Linux 5.19 or later with CONFIG_SECURITY_LANDLOCK";
+    made.remedy = abi == -EOPNOTSUPP ? "boot with lsm=landlock,… in the kernel's command line"
+                                     : "Linux 5.19 or later with CONFIG_SECURITY_LANDLOCK";
   } else if (abi < 6) {
     made.verdict = DoctorVerdict::weaker;
-    made.cost = abi < 4 ? "no second layer for signals, abstract sockets, device ioctls and our own processes' TCP ports"
-                        : "no second layer for signals and abstract sockets: namespaces hold them alone";
+    made.cost = abi < 4
+                    ? "no second layer for signals, abstract sockets, device ioctls and our own processes' TCP ports"
+                    : "no second layer for signals and abstract sockets: namespaces hold them alone";
     made.remedy = "Linux 6.12 or later";
   }
   return made;
@@ -135,8 +141,8 @@ DoctorFinding check_seccomp() {
     const long listener = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
     return errno_of(listener);
   });
-  return finding("seccomp with notifications", number, DoctorVerdict::missing, "runs are refused: no filter of system calls",
-                 std::string("CONFIG_SECCOMP_FILTER; ") + kDockerFlags);
+  return finding("seccomp with notifications", number, DoctorVerdict::missing,
+                 "runs are refused: no filter of system calls", std::string("CONFIG_SECCOMP_FILTER; ") + kDockerFlags);
 }
 
 DoctorFinding check_sync_wake_up() {
@@ -144,12 +150,14 @@ DoctorFinding check_sync_wake_up() {
     sock_filter allow[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
     sock_fprog program{1, allow};
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return errno;
-    const int listener = static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
+    const int listener =
+        static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
     if (listener < 0) return errno;
     constexpr unsigned long kSetFlags = 0x40082104;  // SECCOMP_IOCTL_NOTIF_SET_FLAGS, 6.6
     return errno_of(::syscall(SYS_ioctl, listener, kSetFlags, 1UL));
   });
-  return finding("seccomp synchronous wake-up", number, DoctorVerdict::weaker, "connects to socket files are decided more slowly", "Linux 6.6 or later");
+  return finding("seccomp synchronous wake-up", number, DoctorVerdict::weaker,
+                 "connects to socket files are decided more slowly", "Linux 6.6 or later");
 }
 
 DoctorFinding check_network() {
@@ -162,9 +170,10 @@ DoctorFinding check_network() {
     const auto listeners = net::open_transparent_listeners(false);
     return listeners ? 0 : listeners.error().error_number() != 0 ? listeners.error().error_number() : EIO;
   });
-  return finding("nftables tproxy in a network namespace", number, DoctorVerdict::missing,
-                 "runs with network rules are refused; runs without network work",
-                 "load nf_tables, nft_tproxy and nf_tproxy_ipv4/ipv6 (modprobe nft_tproxy), or a kernel with CONFIG_NFT_TPROXY");
+  return finding(
+      "nftables tproxy in a network namespace", number, DoctorVerdict::missing,
+      "runs with network rules are refused; runs without network work",
+      "load nf_tables, nft_tproxy and nf_tproxy_ipv4/ipv6 (modprobe nft_tproxy), or a kernel with CONFIG_NFT_TPROXY");
 }
 
 DoctorFinding check_overlay() {
@@ -178,7 +187,8 @@ DoctorFinding check_overlay() {
     return errno_of(::mount("overlay", "/tmp/m", "overlay", MS_RDONLY, options));
   });
   return finding("overlayfs", number, DoctorVerdict::weaker,
-                 "`read` trees are binds: connects to socket files in them are decided by notification (slower)", "modprobe overlay; Linux 5.11 or later");
+                 "`read` trees are binds: connects to socket files in them are decided by notification (slower)",
+                 "modprobe overlay; Linux 5.11 or later");
 }
 
 DoctorFinding check_idmap() {
@@ -192,23 +202,28 @@ DoctorFinding check_idmap() {
     });
     if (!sleeper) return EIO;
     // Until its namespace is another than ours.
-    struct stat ours {}, theirs {};
+    struct stat ours{}, theirs{};
     const std::string path = fmt::format("/proc/{}/ns/user", sleeper->get());
     ::stat("/proc/self/ns/user", &ours);
-    for (int i = 0; i < 100'000 && (::stat(path.c_str(), &theirs) < 0 || ours.st_ino == theirs.st_ino); ++i) ::sched_yield();
+    for (int i = 0; i < 100'000 && (::stat(path.c_str(), &theirs) < 0 || ours.st_ino == theirs.st_ino); ++i)
+      ::sched_yield();
     if (write_text(fmt::format("/proc/{}/uid_map", sleeper->get()).c_str(), "0 100000 1") != 0 ||
         write_text(fmt::format("/proc/{}/gid_map", sleeper->get()).c_str(), "0 100000 1") != 0)
       return EPERM;
     const Fd space(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     std::error_code ignored;
     const std::string here = std::filesystem::current_path(ignored).string();
-    const Fd tree(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, here.empty() ? "/" : here.c_str(), 1 /* OPEN_TREE_CLONE */)));
+    const Fd tree(static_cast<int>(
+        ::syscall(SYS_open_tree, AT_FDCWD, here.empty() ? "/" : here.c_str(), 1 /* OPEN_TREE_CLONE */)));
     if (!tree || !space) return errno;
-    struct { uint64_t set, clear, propagation, userns; } attributes{0x00100000 /* MOUNT_ATTR_IDMAP */, 0, 0, static_cast<uint64_t>(space.get())};
+    struct {
+      uint64_t set, clear, propagation, userns;
+    } attributes{0x00100000 /* MOUNT_ATTR_IDMAP */, 0, 0, static_cast<uint64_t>(space.get())};
     return errno_of(::syscall(SYS_mount_setattr, tree.get(), "", AT_EMPTY_PATH, &attributes, sizeof(attributes)));
   });
   return finding("idmapped mounts (of the current directory)", number, DoctorVerdict::weaker,
-                 "runs as root that mount trees of this filesystem are refused", "run as an ordinary user, or keep the work on ext4, xfs, btrfs or tmpfs");
+                 "runs as root that mount trees of this filesystem are refused",
+                 "run as an ordinary user, or keep the work on ext4, xfs, btrfs or tmpfs");
 }
 
 DoctorFinding check_small_calls() {
@@ -228,12 +243,14 @@ DoctorFinding check_small_calls() {
     if (child > 0) ::waitpid(static_cast<pid_t>(child), nullptr, 0);
     return errno_of(child);
   });
-  return finding("pidfd, openat2, clone3", number, DoctorVerdict::missing, "runs are refused", std::string("Linux 5.19 or later; ") + kDockerFlags);
+  return finding("pidfd, openat2, clone3", number, DoctorVerdict::missing, "runs are refused",
+                 std::string("Linux 5.19 or later; ") + kDockerFlags);
 }
 
 DoctorFinding check_pty() {
   const Fd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  return finding("pseudo-terminals", master ? 0 : errno, DoctorVerdict::weaker, "no terminal for the agent: pipes only", "mount devpts on /dev/pts");
+  return finding("pseudo-terminals", master ? 0 : errno, DoctorVerdict::weaker, "no terminal for the agent: pipes only",
+                 "mount devpts on /dev/pts");
 }
 
 void check_limits(std::vector<DoctorFinding>& findings) {
@@ -242,7 +259,12 @@ void check_limits(std::vector<DoctorFinding>& findings) {
   const auto control = sandbox::probe_control_support(places);
   const auto limit = [&](const char* feature, const sandbox::LimitSupport::Support& each) {
     const bool hard = each.strength == sandbox::Strength::hard;
-    findings.push_back({feature, hard ? DoctorVerdict::ok : DoctorVerdict::weaker, fmt::format("{} ({})", hard ? "hard" : each.strength == sandbox::Strength::polled ? "polled" : "refused", each.by),
+    findings.push_back({feature, hard ? DoctorVerdict::ok : DoctorVerdict::weaker,
+                        fmt::format("{} ({})",
+                                    hard                                         ? "hard"
+                                    : each.strength == sandbox::Strength::polled ? "polled"
+                                                                                 : "refused",
+                                    each.by),
                         hard ? "" : "measured every few milliseconds; `strictness: hard` refuses it",
                         hard ? "" : "delegate a cgroup: systemd-run --user --scope -p Delegate=yes stockade run …"});
   };
@@ -250,15 +272,21 @@ void check_limits(std::vector<DoctorFinding>& findings) {
   limit("CPU limit", support.cpus);
   limit("process limit", support.pids);
   findings.push_back(finding("cgroup.kill", control.kills_at_once ? 0 : EACCES, DoctorVerdict::weaker,
-                             "kill goes through init: up to seconds for a fork bomb", "a writable cgroup2 directory (Delegate=yes)"));
+                             "kill goes through init: up to seconds for a fork bomb",
+                             "a writable cgroup2 directory (Delegate=yes)"));
   findings.push_back(finding("freezer", control.freezes_at_once ? 0 : EACCES, DoctorVerdict::weaker,
-                             "pause stops processes by signal, repeated until all stand", "a writable cgroup2 directory (Delegate=yes)"));
+                             "pause stops processes by signal, repeated until all stand",
+                             "a writable cgroup2 directory (Delegate=yes)"));
 }
 
 DoctorFinding check_open_files() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
-  DoctorFinding made{"open files (hard limit)", DoctorVerdict::ok, limit.rlim_max == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_max), {}, {}};
+  DoctorFinding made{"open files (hard limit)",
+                     DoctorVerdict::ok,
+                     limit.rlim_max == RLIM_INFINITY ? "unlimited" : std::to_string(limit.rlim_max),
+                     {},
+                     {}};
   if (limit.rlim_max >= 4096) return made;
   made.verdict = DoctorVerdict::weaker;
   made.cost = "the firewall serves fewer connections at once; hard limits are never raised";
@@ -274,7 +302,8 @@ DoctorFinding check_directories() {
     while (path.size() > 1 && ::access(path.c_str(), F_OK) != 0) path.resize(std::max<size_t>(1, path.rfind('/')));
     if (::access(path.c_str(), W_OK) != 0) at = wanted;
   }
-  return finding("state and runtime directories", at.empty() ? 0 : EACCES, DoctorVerdict::missing, "no run can keep its log: runs are refused",
+  return finding("state and runtime directories", at.empty() ? 0 : EACCES, DoctorVerdict::missing,
+                 "no run can keep its log: runs are refused",
                  at.empty() ? "" : fmt::format("make {} writable, or set XDG_STATE_HOME and XDG_RUNTIME_DIR", at));
 }
 
@@ -286,8 +315,9 @@ std::string_view to_string(DoctorVerdict verdict) {
 
 std::vector<DoctorFinding> examine_machine() {
   std::vector<DoctorFinding> findings;
-  for (const auto check : {check_user_namespace, check_proc, check_small_calls, check_landlock, check_seccomp, check_sync_wake_up,
-                           check_network, check_overlay, check_idmap, check_pty, check_open_files, check_directories})
+  for (const auto check :
+       {check_user_namespace, check_proc, check_small_calls, check_landlock, check_seccomp, check_sync_wake_up,
+        check_network, check_overlay, check_idmap, check_pty, check_open_files, check_directories})
     findings.push_back(check());
   check_limits(findings);
   return findings;

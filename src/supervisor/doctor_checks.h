@@ -14,8 +14,8 @@ enum class DoctorVerdict { ok, weaker, missing };  // weaker: works, with what `
 struct DoctorFinding {
   std::string feature;
   DoctorVerdict verdict = DoctorVerdict::ok;
-  std::string found;   // what the kernel answered
-  std::string cost;    // which wall is weaker, or what is refused
+  std::string found;  // what the kernel answered
+  std::string cost;   // which wall is weaker, or what is refused
   std::string remedy;
 };
 

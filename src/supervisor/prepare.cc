@@ -33,8 +33,8 @@ std::string resolve_program(const std::string& word, std::string_view path) {
 Result<void> run_own_tests(const policy::Policy& policy) {
   const auto failures = policy::failed_tests(policy);
   if (failures.empty()) return {};
-  return std::unexpected(
-      Error(ErrorKind::invalid_input, "the policy fails its own tests:\n" + policy::render(failures)).hint("see: stockade policy test"));
+  return std::unexpected(Error(ErrorKind::invalid_input, "the policy fails its own tests:\n" + policy::render(failures))
+                             .hint("see: stockade policy test"));
 }
 
 }  // namespace
@@ -58,8 +58,7 @@ Result<Prepared> prepare_run(const PrepareRequest& request) {
   options.command = request.command;
   options.terminal = request.terminal;
   options.support = sandbox::probe_limit_support();
-  STOCKADE_ASSIGN(prepared.compiled,
-                  sandbox::compile(prepared.layered.policy, prepared.surroundings, tree, options));
+  STOCKADE_ASSIGN(prepared.compiled, sandbox::compile(prepared.layered.policy, prepared.surroundings, tree, options));
   return prepared;
 }
 

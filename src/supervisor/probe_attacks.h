@@ -1,6 +1,7 @@
-// The attack list of `stockade probe`: every row of hardening.md's kind that can be tried from inside, what hijacked agents
-// are known to try, and the ways around that the design names. Data only: which attack of the victims' program, the wall
-// that has to hold it, the scene it needs, its arguments. In arguments, {work} and its like stand for the probe's places.
+// The attack list of `stockade probe`: every row of hardening.md's kind that can be tried from inside, what hijacked
+// agents are known to try, and the ways around that the design names. Data only: which attack of the victims' program,
+// the wall that has to hold it, the scene it needs, its arguments. In arguments, {work} and its like stand for the
+// probe's places.
 #pragma once
 
 #include <span>

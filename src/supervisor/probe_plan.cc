@@ -71,7 +71,8 @@ std::string unlisted_program(const policy::Programs& programs) {
   for (const char* candidate : {"/usr/bin/env", "/usr/bin/id", "/usr/bin/sort", "/usr/bin/head"}) {
     const std::string path(candidate), name = path.substr(path.rfind('/') + 1);
     const auto& allow = programs.allow;
-    if (!allow || std::none_of(allow->begin(), allow->end(), [&](const std::string& each) { return each == name || each == path; }))
+    if (!allow || std::none_of(allow->begin(), allow->end(),
+                               [&](const std::string& each) { return each == name || each == path; }))
       return path;
   }
   return "/usr/bin/tail";
@@ -90,7 +91,8 @@ Mount whole_tree(std::string source, std::string target) {
 // Without wall 4: every tree as it is, and one more that no rule shows.
 void open_files(sandbox::SandboxPlan& plan, const ProbeFixture& fixture) {
   for (Mount& mount : plan.mounts) {
-    const bool is_persons = mount.persons_tree || mount.kind == MountKind::overlay_read || mount.kind == MountKind::staging;
+    const bool is_persons =
+        mount.persons_tree || mount.kind == MountKind::overlay_read || mount.kind == MountKind::staging;
     mount.hidden.clear();
     mount.read_only.clear();
     if (is_persons && mount.target.starts_with("/probe/")) mount = whole_tree(mount.source, mount.target);
@@ -103,7 +105,8 @@ void weaken(ProbePlan& scene, const ProbeFixture& fixture, const ProbeWeakening&
   sandbox::SandboxPlan& plan = scene.plan;
   if (without.data) open_files(plan, fixture);
   if (without.monitor) {
-    for (const char* place : {"state", "runtime"}) plan.mounts.push_back(whole_tree(fixture.at(place), fixture.at(place)));
+    for (const char* place : {"state", "runtime"})
+      plan.mounts.push_back(whole_tree(fixture.at(place), fixture.at(place)));
     scene.policy.limits.time.reset();
   }
   if (without.limits) plan.limits = {};
@@ -123,12 +126,14 @@ Result<ProbeWeakening> parse_weakening(const std::vector<std::string>& walls) {
   sandbox::Weakening& engine = without.engine;
   for (const std::string& wall : walls) {
     const bool whole = wall == "sandbox";
-    const bool known = whole || wall == "tools" || wall == "network" || wall == "data" || wall == "monitor" || wall == "seccomp" ||
-                       wall == "landlock" || wall == "capabilities" || wall == "mounts" || wall == "process" || wall == "limits";
+    const bool known = whole || wall == "tools" || wall == "network" || wall == "data" || wall == "monitor" ||
+                       wall == "seccomp" || wall == "landlock" || wall == "capabilities" || wall == "mounts" ||
+                       wall == "process" || wall == "limits";
     if (!known)
-      return std::unexpected(Error(ErrorKind::invalid_input, fmt::format("there is no wall '{}'", wall))
-                                 .hint("walls: tools sandbox network data monitor; of the sandbox: seccomp landlock capabilities "
-                                       "mounts process limits"));
+      return std::unexpected(
+          Error(ErrorKind::invalid_input, fmt::format("there is no wall '{}'", wall))
+              .hint("walls: tools sandbox network data monitor; of the sandbox: seccomp landlock capabilities "
+                    "mounts process limits"));
     without.tools |= wall == "tools";
     without.data |= wall == "data";
     without.monitor |= wall == "monitor";

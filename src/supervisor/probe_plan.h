@@ -1,5 +1,5 @@
-// From a policy to the plan of one scene of the probe: the fixture joined, limits made small, walls taken away. Pure but
-// for what compile() reads of the host.
+// From a policy to the plan of one scene of the probe: the fixture joined, limits made small, walls taken away. Pure
+// but for what compile() reads of the host.
 #pragma once
 
 #include <map>

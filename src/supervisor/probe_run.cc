@@ -20,7 +20,7 @@ namespace stockade::supervisor {
 namespace {
 
 constexpr size_t kOutputLimit = 256U << 10;
-constexpr const char* kPatience = "3";      // seconds that one attack has
+constexpr const char* kPatience = "3";       // seconds that one attack has
 constexpr const char* kLongPatience = "10";  // one that is to end its run
 
 // Beside the program in a build folder; in lib/stockade where it is installed.
@@ -30,7 +30,8 @@ Result<std::string> find_driver() {
   if (length <= 0) return fail_errno("find the program's own place");
   const std::string path(self, static_cast<size_t>(length));
   const std::string directory = path.substr(0, path.rfind('/'));
-  for (const std::string& candidate : {directory + "/stockade-probe-victims", directory + "/../lib/stockade/stockade-probe-victims"}) {
+  for (const std::string& candidate :
+       {directory + "/stockade-probe-victims", directory + "/../lib/stockade/stockade-probe-victims"}) {
     if (::access(candidate.c_str(), X_OK) != 0) continue;
     std::error_code ignored;
     const std::string real = std::filesystem::canonical(candidate, ignored).string();
@@ -57,7 +58,8 @@ std::string fill_in(std::string_view argument, const ProbePlan& scene) {
 std::string spec_of(const ProbeAttack& attack, const ProbePlan& scene) {
   if (attack.arguments.empty()) return std::string(attack.name);
   std::string spec;
-  for (const std::string_view argument : attack.arguments) spec += (spec.empty() ? "" : "\x1f") + fill_in(argument, scene);
+  for (const std::string_view argument : attack.arguments)
+    spec += (spec.empty() ? "" : "\x1f") + fill_in(argument, scene);
   return spec;
 }
 
@@ -86,18 +88,21 @@ Result<SceneOutcome> run_scene(RunSettings settings) {
   STOCKADE_ASSIGN(const Fd null, open_at(AT_FDCWD, "/dev/null", O_RDWR));
   settings.stdio = {null.get(), output.write.get(), null.get()};
   STOCKADE_ASSIGN(Pid child, fork_child([&] {
-    output.read.reset();
-    result.read.reset();
-    return supervise(std::move(settings), result.write.get());
-  }));
+                    output.read.reset();
+                    result.read.reset();
+                    return supervise(std::move(settings), result.write.get());
+                  }));
   output.write.reset();
   result.write.reset();
   SceneOutcome outcome;
   STOCKADE_ASSIGN(outcome.output, read_file(output.read.get(), kOutputLimit));
   STOCKADE_ASSIGN(std::string said, read_file(result.read.get(), kOutputLimit));
   STOCKADE_ASSIGN(const ExitStatus status, child.wait());
-  if (said.starts_with("ended:")) outcome.ended_by = said.substr(6);
-  else outcome.error = said.starts_with("error:") ? said.substr(6) : fmt::format("the scene's supervisor ended with {}", status.code);
+  if (said.starts_with("ended:"))
+    outcome.ended_by = said.substr(6);
+  else
+    outcome.error =
+        said.starts_with("error:") ? said.substr(6) : fmt::format("the scene's supervisor ended with {}", status.code);
   return outcome;
 }
 
@@ -122,8 +127,9 @@ std::vector<std::string> split_lines(const std::string& text) {
 void judge_by_end(ProbeRow& row, ProbeScene scene, const SceneOutcome& outcome) {
   const std::string_view expected = scene == ProbeScene::time ? "limit:time" : "limit:memory";
   row.held = outcome.ended_by == expected;
-  row.evidence = row.held ? fmt::format("the run was ended by {}", expected)
-                          : outcome.output.empty() ? "the run ended by " + outcome.ended_by : outcome.output.substr(outcome.output.find('\t') + 1);
+  row.evidence = row.held                 ? fmt::format("the run was ended by {}", expected)
+                 : outcome.output.empty() ? "the run ended by " + outcome.ended_by
+                                          : outcome.output.substr(outcome.output.find('\t') + 1);
   // An allocation that the kernel refuses a victim is held as well.
   if (!row.held && scene == ProbeScene::memory && row.evidence.starts_with("held:")) row.held = true;
 }
@@ -139,8 +145,12 @@ class Probe {
  public:
   Probe(const policy::Layered& layered, sandbox::Surroundings surroundings, ProbeFixture fixture, ProbeWorld world,
         std::string driver, ProbeWeakening without)
-      : layered_(layered), surroundings_(std::move(surroundings)), fixture_(std::move(fixture)), world_(std::move(world)),
-        driver_(std::move(driver)), without_(without) {}
+      : layered_(layered),
+        surroundings_(std::move(surroundings)),
+        fixture_(std::move(fixture)),
+        world_(std::move(world)),
+        driver_(std::move(driver)),
+        without_(without) {}
 
   Result<void> run(ProbeReport& report) {
     for (int i = 0; i < kProbeScenes; ++i) STOCKADE_TRY(run(static_cast<ProbeScene>(i), report));
@@ -157,15 +167,19 @@ class Probe {
     plan.plan.command = {kProbeDriver, "drive", ends ? kLongPatience : kPatience};
     for (const ProbeAttack* attack : attacks) plan.plan.command.push_back(spec_of(*attack, plan));
     STOCKADE_ASSIGN(const SceneOutcome outcome, run_scene(settings_for(plan, fixture_, without_)));
-    if (!outcome.error.empty()) return fail(ErrorKind::unavailable, "the probe's sandbox did not start: {}", outcome.error);
+    if (!outcome.error.empty())
+      return fail(ErrorKind::unavailable, "the probe's sandbox did not start: {}", outcome.error);
     const std::vector<std::string> lines = split_lines(outcome.output);
     const std::string queries = world_.take_queries();
     for (size_t i = 0; i < attacks.size(); ++i) {
       ProbeRow row{attacks[i]->name, attacks[i]->what, attacks[i]->wall, false, {}, true};
       const auto line = line_for(lines, i);
-      if (ends) judge_by_end(row, scene, outcome);
-      else if (line) judge(row, *attacks[i], *line);
-      else row.evidence = fmt::format("no answer: the run ended by {}", outcome.ended_by);
+      if (ends)
+        judge_by_end(row, scene, outcome);
+      else if (line)
+        judge(row, *attacks[i], *line);
+      else
+        row.evidence = fmt::format("no answer: the run ended by {}", outcome.ended_by);
       if (attacks[i]->name == "dns_tunnel" && queries.find("tunnel.stockade-probe") != std::string::npos) {
         row.held = false;
         row.evidence = "a query was seen outside";
@@ -203,7 +217,8 @@ Result<sandbox::Surroundings> survey(const ProbeFixture& fixture, bool default_p
 }  // namespace
 
 size_t ProbeReport::broken() const {
-  return static_cast<size_t>(std::count_if(rows.begin(), rows.end(), [](const ProbeRow& row) { return !row.held && row.applicable; }));
+  return static_cast<size_t>(
+      std::count_if(rows.begin(), rows.end(), [](const ProbeRow& row) { return !row.held && row.applicable; }));
 }
 
 Result<ProbeReport> run_probe(const ProbeRequest& request) {

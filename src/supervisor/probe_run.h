@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/probe_attacks.h"
 #include "base/error.h"
+#include "supervisor/probe_attacks.h"
 
 namespace stockade::supervisor {
 

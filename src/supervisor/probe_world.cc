@@ -51,7 +51,8 @@ Result<Fd> open_server(int type, uint16_t port, int family) {
   } else {
     (void)::setsockopt(fd.get(), IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
   }
-  const auto* address = family == AF_INET6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
+  const auto* address =
+      family == AF_INET6 ? reinterpret_cast<const sockaddr*>(&v6) : reinterpret_cast<const sockaddr*>(&v4);
   if (::bind(fd.get(), address, family == AF_INET6 ? sizeof(v6) : sizeof(v4)) < 0 ||
       (type == SOCK_STREAM && ::listen(fd.get(), 64) < 0))
     return fail_errno("serve port {} in the probe's world", port);
@@ -99,7 +100,7 @@ void answer_packet(int fd, bool dns, int queries) {
       addresses.addresses = {address_of(query->name)};
       // What is no question of the firewall's own gets the word as well: a tunnel's way back.
       reply = query->type == static_cast<uint16_t>(net::DnsType::txt) ? std::string(bytes, 12) + reply
-                                                                       : net::build_dns_reply(*query, addresses, 512);
+                                                                      : net::build_dns_reply(*query, addresses, 512);
     }
   }
   for (cmsghdr* each = CMSG_FIRSTHDR(&message); each; each = CMSG_NXTHDR(&message, each)) {
@@ -120,7 +121,8 @@ void greet(int listener) {
   pollfd watched{peer.get(), POLLIN, 0};
   char request[4096];
   if (::poll(&watched, 1, 500) > 0) (void)!::read(peer.get(), request, sizeof(request));
-  const std::string answer = fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", kWord.size(), kWord);
+  const std::string answer =
+      fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", kWord.size(), kWord);
   (void)!::send(peer.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
   ::shutdown(peer.get(), SHUT_WR);
 }
@@ -139,8 +141,10 @@ int serve(const std::vector<Server>& servers, int queries) {
   while (::poll(watched.data(), watched.size(), -1) >= 0 || errno == EINTR) {
     for (size_t i = 0; i < servers.size(); ++i) {
       if (!watched[i].revents) continue;
-      if (servers[i].stream) greet(servers[i].fd.get());
-      else answer_packet(servers[i].fd.get(), servers[i].dns, queries);
+      if (servers[i].stream)
+        greet(servers[i].fd.get());
+      else
+        answer_packet(servers[i].fd.get(), servers[i].dns, queries);
     }
   }
   return 1;
@@ -184,7 +188,8 @@ Result<ProbeWorld> ProbeWorld::start() {
 std::string ProbeWorld::take_queries() {
   std::string text;
   char bytes[4096];
-  for (ssize_t got; (got = ::read(queries_.get(), bytes, sizeof(bytes))) > 0;) text.append(bytes, static_cast<size_t>(got));
+  for (ssize_t got; (got = ::read(queries_.get(), bytes, sizeof(bytes))) > 0;)
+    text.append(bytes, static_cast<size_t>(got));
   return text;
 }
 
@@ -208,19 +213,22 @@ Result<void> ProbeFixture::listen_at(const std::string& path) {
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return fail(ErrorKind::invalid_input, "{} is too long for a socket", path);
+  if (path.size() >= sizeof(address.sun_path))
+    return fail(ErrorKind::invalid_input, "{} is too long for a socket", path);
   std::memcpy(address.sun_path, path.data(), path.size());
-  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0 || ::listen(fd.get(), 8) < 0)
+  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0 ||
+      ::listen(fd.get(), 8) < 0)
     return fail_errno("make {}", path);
   sockets_.push_back(std::move(fd));
   return {};
 }
 
 Result<void> ProbeFixture::fill() {
-  for (const char* name : {"work", "read", "read/secret", "write", "write/secret", "write/.git", "write/.git/hooks", "out",
-                           "outside", "state", "runtime"})
+  for (const char* name : {"work", "read", "read/secret", "write", "write/secret", "write/.git", "write/.git/hooks",
+                           "out", "outside", "state", "runtime"})
     if (::mkdir(at(name).c_str(), 0700) < 0) return fail_errno("make {}", at(name));
-  for (const char* name : {"read/input", "read/secret/key", "write/secret/key", "write/.envrc", "out/old", "outside/canary"})
+  for (const char* name :
+       {"read/input", "read/secret/key", "write/secret/key", "write/.envrc", "out/old", "outside/canary"})
     STOCKADE_TRY(write_file(at(name), "the probe's canary\n"));
   STOCKADE_TRY(write_file(at("write/.git/hooks/pre-commit"), "#!/bin/sh\n", 0755));
   STOCKADE_TRY(listen_at(at("read/socket")));

@@ -3,8 +3,8 @@
 // could exchange is read.
 //
 // A guard against accidents, not a boundary (`explain` says so): a descriptor can be passed on, an allowed interpreter
-// can be told to run anything. What can't be found out is "no": a process that hides its descriptors is refused. Children
-// inherit sockets, so one holder that the policy names is enough.
+// can be told to run anything. What can't be found out is "no": a process that hides its descriptors is refused.
+// Children inherit sockets, so one holder that the policy names is enough.
 #pragma once
 
 #include <sys/types.h>
@@ -25,9 +25,9 @@ struct Executable {
 
 class ProgramLookup {
  public:
-  // `socket_diag` lies in the sandbox's network namespace and outlives this object; `agent` is the agent as the host sees
-  // it, alive now; `path` is its PATH, along which a bare program name is looked up inside. All processes below the
-  // agent's parent, which is the sandbox's init, are looked at: the agent itself, and what lost its parent.
+  // `socket_diag` lies in the sandbox's network namespace and outlives this object; `agent` is the agent as the host
+  // sees it, alive now; `path` is its PATH, along which a bare program name is looked up inside. All processes below
+  // the agent's parent, which is the sandbox's init, are looked at: the agent itself, and what lost its parent.
   ProgramLookup(int socket_diag, pid_t agent, std::string path);
 
   // Is a process that holds this connection one of `programs` (names or absolute paths inside)?

@@ -77,7 +77,8 @@ Run::Run(RunSettings settings, const Clock& clock)
 
 Run::~Run() = default;
 
-// ---- the start ---------------------------------------------------------------------------------------------------------
+// ---- the start
+// ---------------------------------------------------------------------------------------------------------
 
 Result<void> Run::open_directory() {
   STOCKADE_ASSIGN(directory_, RunDirectory::create(settings_.places, settings_.name));
@@ -241,7 +242,8 @@ void Run::snapshot_trees() {
     watches_.push_back(sandbox::PersistenceWatch::before(*tree, root));
 }
 
-// ---- while it runs -----------------------------------------------------------------------------------------------------
+// ---- while it runs
+// -----------------------------------------------------------------------------------------------------
 
 void Run::end(EndedBy ended_by, std::string sentence) {
   if (ended_by_) return;
@@ -297,8 +299,10 @@ loop::Task<void> Run::watch_process(int pidfd, std::string name) {
   if (!process) co_return;
   process->exhausted_read();
   co_await process->readable();
-  if (name == "inspector" || name == "dialer") worker_failed(name, "its process ended");
-  else if (!stopping_) end(EndedBy{EndCause::error, name}, fmt::format("the {} died", name));
+  if (name == "inspector" || name == "dialer")
+    worker_failed(name, "its process ended");
+  else if (!stopping_)
+    end(EndedBy{EndCause::error, name}, fmt::format("the {} died", name));
 }
 
 loop::Task<void> Run::watch_sandbox() {
@@ -331,8 +335,7 @@ void Run::on_status(const sandbox::NativeSandbox::Status& status) {
 void Run::on_agent_exit(ExitStatus status) {
   agent_status_ = status;
   if (timed_out_) return end_by_verdict(*limits_.check_time(clock_.now()));
-  if (auto limit = sandbox_->kernel_limit_event())
-    return end_by_limit(*limit);
+  if (auto limit = sandbox_->kernel_limit_event()) return end_by_limit(*limit);
   if (status.signalled) return end(EndedBy{EndCause::signal, strsignal(status.code)}, "");
   end(EndedBy{EndCause::agent, ""}, "");
 }
@@ -428,7 +431,8 @@ void Run::on_relay_request(const terminal::RelayRequest& request) {
   }
 }
 
-// ---- the control socket ------------------------------------------------------------------------------------------------
+// ---- the control socket
+// ------------------------------------------------------------------------------------------------
 
 Result<std::string> Run::control_status() {
   RunRecord record = record_;
@@ -463,12 +467,13 @@ Result<std::string> Run::control_kill(const std::string& who, const std::string&
   return fmt::format("{{\"killed\": true, \"microseconds\": {}}}", took.count());
 }
 
-// ---- the end -----------------------------------------------------------------------------------------------------------
+// ---- the end
+// -----------------------------------------------------------------------------------------------------------
 
 void Run::fill_counters(RunRecord& record) const {
   using monitor::Counter;
-  for (const Counter counter : {Counter::connections, Counter::requests, Counter::names, Counter::bytes_out,
-                                Counter::denials})
+  for (const Counter counter :
+       {Counter::connections, Counter::requests, Counter::names, Counter::bytes_out, Counter::denials})
     record.counters[std::string(monitor::to_string(counter))] = limits_.used(counter);
   record.counters["events"] = log_ ? log_->recorded() : 0;
 }
@@ -499,8 +504,8 @@ void Run::publish_staging() {
       continue;
     }
     for (const auto& kept : published->kept)
-      record_.notes.push_back(fmt::format("{}/{} was kept aside in {}: {}", mounts[i].source, kept.path, staging,
-                                          kept.reason));
+      record_.notes.push_back(
+          fmt::format("{}/{} was kept aside in {}: {}", mounts[i].source, kept.path, staging, kept.reason));
     if (published->kept_count == 0) (void)sandbox::remove_tree(staging);
     Event event = control_event("publish", Decision::allow, mounts[i].source, "write-only files came out at the end");
     event.wall = Wall::data;

@@ -23,7 +23,7 @@ namespace stockade::supervisor {
 struct RunSettings {
   policy::Policy policy;
   sandbox::SandboxPlan plan;
-  sandbox::Weakening weakening;  // the probe only
+  sandbox::Weakening weakening;             // the probe only
   std::vector<std::string> writable_trees;  // watched for what would run later
   Places places;
   std::string name;

@@ -195,8 +195,8 @@ std::string format_time(WallTime time) {
   tm parts{};
   const time_t count = std::chrono::system_clock::to_time_t(seconds);
   ::gmtime_r(&count, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, (milliseconds - seconds).count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, (milliseconds - seconds).count());
 }
 
 }  // namespace stockade::supervisor

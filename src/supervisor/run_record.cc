@@ -39,8 +39,7 @@ std::string to_json(const RunRecord& record, bool running) {
                     {"notes", bounded(record.notes)}};
   if (!record.ended.empty()) json["ended"] = record.ended;
   if (record.exit_code) json["exit_code"] = *record.exit_code;
-  if (record.ended_by)
-    json["ended_by"] = record.ended_by->to_string();
+  if (record.ended_by) json["ended_by"] = record.ended_by->to_string();
   // Arguments may hold any bytes: what is not UTF-8 is replaced.
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

@@ -2,8 +2,8 @@
 // architecture. Names become numbers by libseccomp's table. Before it writes, it compares the compiled filter with a
 // naive reading of the lists on every call number and on thousands of argument combinations around each condition's
 // edges; a difference fails the build.
-#include <seccomp.h>
 #include <linux/audit.h>
+#include <seccomp.h>
 
 #include <algorithm>
 #include <cstdio>

@@ -3,10 +3,13 @@
 #ifndef OUTSIDE_H
 #define OUTSIDE_H
 
-#include "victim.h"
-
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <arpa/inet.h>
 #include <netinet/in.h>
+
+#include "victim.h"
 
 static const char kWord[] = "stockade-probe-outside";
 
@@ -16,7 +19,8 @@ __attribute__((unused)) static void limit_wait(int peer, int milliseconds) {
   setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 }
 
-__attribute__((unused)) static int parse_endpoint(const char* text, const char* port, struct sockaddr_storage* address, socklen_t* size) {
+__attribute__((unused)) static int parse_endpoint(const char* text, const char* port, struct sockaddr_storage* address,
+                                                  socklen_t* size) {
   struct sockaddr_in* v4 = (struct sockaddr_in*)address;
   struct sockaddr_in6* v6 = (struct sockaddr_in6*)address;
   memset(address, 0, sizeof(*address));
@@ -69,7 +73,8 @@ __attribute__((unused)) static int connect_to_name(const char* name, const char*
   const int peer = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   limit_wait(peer, 1000);
   long got = -1;
-  if (connect(peer, (struct sockaddr*)&server, size) == 0 && send(peer, query, at, 0) > 0) got = recv(peer, reply, sizeof(reply), 0);
+  if (connect(peer, (struct sockaddr*)&server, size) == 0 && send(peer, query, at, 0) > 0)
+    got = recv(peer, reply, sizeof(reply), 0);
   close(peer);
   if (got < (long)at + 16 || reply[7] == 0) {
     errno = EHOSTUNREACH;

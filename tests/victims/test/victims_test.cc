@@ -26,17 +26,44 @@ namespace {
 constexpr uid_t kOrdinaryUser = 12345;
 
 // Held by the view (mounts, masks, pid namespace), not by process walls.
-const std::set<std::string> kHeldByTheView = {
-    "cgroup_write",  "core_pattern", "devices",     "init_descriptors", "init_environ", "init_root",
-    "kallsyms",      "kcore",        "kernel_config", "modprobe_path",  "nosuid_mounts", "proc_keys",
-    "ptrace_init",   "read_init_memory", "shadow",  "sysrq",            "timer_list"};
+const std::set<std::string> kHeldByTheView = {"cgroup_write",  "core_pattern",     "devices",       "init_descriptors",
+                                              "init_environ",  "init_root",        "kallsyms",      "kcore",
+                                              "kernel_config", "modprobe_path",    "nosuid_mounts", "proc_keys",
+                                              "ptrace_init",   "read_init_memory", "shadow",        "sysrq",
+                                              "timer_list"};
 // Refused on many machines without us: the kernel lacks it, or gives it to nobody.
-const std::set<std::string> kMayBeHeldAnyway = {
-    "af_alg", "bpf_map", "chroot_dir", "clone3_user", "clone_user", "core_dump", "fanotify",
-    "inherited_descriptors", "inherited_signals", "int80", "io_uring", "iopl", "kexec", "load_module",
-    "modify_ldt", "mptcp", "netlink_audit", "open_by_handle", "perf_event", "ping_socket", "process_madvise",
-    "sctp", "setuid_fchmodat2", "tiocsti", "tiocsti_dirty", "tipc_pair", "unshare_net", "unshare_user",
-    "userfaultfd", "vmsplice", "vsock", "x32"};
+const std::set<std::string> kMayBeHeldAnyway = {"af_alg",
+                                                "bpf_map",
+                                                "chroot_dir",
+                                                "clone3_user",
+                                                "clone_user",
+                                                "core_dump",
+                                                "fanotify",
+                                                "inherited_descriptors",
+                                                "inherited_signals",
+                                                "int80",
+                                                "io_uring",
+                                                "iopl",
+                                                "kexec",
+                                                "load_module",
+                                                "modify_ldt",
+                                                "mptcp",
+                                                "netlink_audit",
+                                                "open_by_handle",
+                                                "perf_event",
+                                                "ping_socket",
+                                                "process_madvise",
+                                                "sctp",
+                                                "setuid_fchmodat2",
+                                                "tiocsti",
+                                                "tiocsti_dirty",
+                                                "tipc_pair",
+                                                "unshare_net",
+                                                "unshare_user",
+                                                "userfaultfd",
+                                                "vmsplice",
+                                                "vsock",
+                                                "x32"};
 
 std::vector<std::string> all_victims() {
   std::vector<std::string> names;
