@@ -1,8 +1,7 @@
 // Text of unknown origin, made safe for a person's terminal: used by whatever Stockade prints itself (errors, tables,
 // logs, diffs, prompts). Printable text passes; everything else becomes a visible escape: \n, \t, \r, \e, \xNN for
-// other control and invalid bytes, \u{N} for invisible, reordering, private and unassigned-by-design code points. A
-// backslash becomes two, so different texts never look alike. It does not judge look-alike letters of different
-// scripts.
+// other control and invalid bytes, \u{N} for invisible, reordering and private code points and odd spaces. A backslash
+// becomes two, so different texts never look alike. It does not judge look-alike letters of different scripts.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +19,7 @@ struct CodePoint {
 };
 CodePoint decode_utf8(std::string_view text);
 
-// Visible, and moves nothing but the cursor: no control, format, bidirectional, private-use or noncharacter code point.
+// Visible, or the plain space: no control, format, bidirectional, private-use or noncharacter code point, no odd space.
 bool is_printable(uint32_t code_point);
 
 std::string escape_for_terminal(std::string_view text);

@@ -18,6 +18,7 @@ TEST(EscapeForTerminal, ShowsControlsInvalidBytesAndInvisibleCodePoints) {
   EXPECT_EQ(escape_for_terminal("\x9b\xff"), "\\x9b\\xff");
   EXPECT_EQ(escape_for_terminal("\xc2\x9b"), "\\u{9b}");
   EXPECT_EQ(escape_for_terminal("a\u202e\u200b\ufeff"), "a\\u{202e}\\u{200b}\\u{feff}");
+  EXPECT_EQ(escape_for_terminal("a b\u00a0c\u3000d"), "a b\\u{a0}c\\u{3000}d") << "spaces that are not the plain one";
   EXPECT_EQ(escape_for_terminal("\xf3\xa0\x81\x81"), "\\u{e0041}");
   EXPECT_EQ(escape_for_terminal(std::string_view("\0", 1)), "\\x00");
   EXPECT_EQ(escape_for_terminal("\xe2\x82"), "\\xe2\\x82") << "a character that is cut off";

@@ -15,7 +15,7 @@
 #include "cli/arguments.h"
 #include "cli/output.h"
 #include "event/log.h"
-#include "event/printable.h"
+#include "event/log_text.h"
 #include "event/private_file.h"
 #include "event/read.h"
 #include "event/scan.h"

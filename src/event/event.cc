@@ -4,7 +4,7 @@
 #include <charconv>
 #include <iterator>
 
-#include "event/printable.h"
+#include "event/log_text.h"
 
 namespace stockade::event {
 namespace {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "event/printable.h"
+#include "event/log_text.h"
 #include "event/signing_key.h"
 
 namespace stockade::event {

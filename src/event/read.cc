@@ -5,7 +5,7 @@
 
 #include "event/folds.h"
 #include "event/log.h"
-#include "event/printable.h"
+#include "event/log_text.h"
 #include "event/private_file.h"
 #include "event/scan.h"
 
