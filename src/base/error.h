@@ -81,15 +81,10 @@ std::string_view errno_name(int error_number);
 
 }  // namespace stockade
 
-// Return the error of a Result<void>-like expression. In coroutines use STOCKADE_CO_TRY.
+// Return the error of a Result<void>-like expression.
 #define STOCKADE_TRY(expression)                                                                                     \
   do {                                                                                                               \
     if (auto stockade_try_ = (expression); !stockade_try_) return std::unexpected(std::move(stockade_try_).error()); \
-  } while (false)
-#define STOCKADE_CO_TRY(expression)                                \
-  do {                                                             \
-    if (auto stockade_try_ = (expression); !stockade_try_)         \
-      co_return std::unexpected(std::move(stockade_try_).error()); \
   } while (false)
 
 #define STOCKADE_CONCAT_(a, b) a##b
@@ -100,6 +95,7 @@ std::string_view errno_name(int error_number);
   if (!STOCKADE_CONCAT(stockade_result_, __LINE__))                                         \
     return std::unexpected(std::move(STOCKADE_CONCAT(stockade_result_, __LINE__)).error()); \
   declaration = std::move(*STOCKADE_CONCAT(stockade_result_, __LINE__))
+// The same in a coroutine.
 #define STOCKADE_CO_ASSIGN(declaration, expression)                                            \
   auto STOCKADE_CONCAT(stockade_result_, __LINE__) = (expression);                             \
   if (!STOCKADE_CONCAT(stockade_result_, __LINE__))                                            \

@@ -59,8 +59,6 @@ class Channel {
   // Decodes until the peer is gone or breaks the protocol; how it ended is in `outcome` (kept by the owner).
   loop::Task<void> run_reader(RecordHandler& handler, Result<void>& outcome);
   loop::Task<void> run_writer();
-  bool overflowed() const { return overflowed_; }
-  size_t queued_bytes() const { return queued_bytes_; }
 
  private:
   struct Outgoing {

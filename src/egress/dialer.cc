@@ -16,14 +16,6 @@ constexpr Duration kFirstTry = std::chrono::milliseconds(1500);
 constexpr Duration kSecondTry = std::chrono::seconds(8);
 constexpr size_t kReservedDescriptors = 600;
 
-template <typename Record>
-Result<Record> decoded(WireReader& in) {
-  Record record;
-  read_record(in, record);
-  if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
-  return record;
-}
-
 Result<loop::AsyncFd> begin_connect(loop::Loop& loop, const Endpoint& to) {
   Fd fd(::socket(to.address.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno("open a socket");
@@ -119,8 +111,8 @@ Result<void> Dialer::open(Fd supervisor, Fd inspector) {
 }
 
 Result<void> Dialer::run() {
-  loop_.spawn(watch(true));
-  loop_.spawn(watch(false));
+  loop_.spawn(watch(*inspector_, *inspector_side_));
+  loop_.spawn(watch(*supervisor_, *supervisor_side_));
   loop_.spawn(supervisor_->run_writer());
   loop_.spawn(inspector_->run_writer());
   loop_.spawn(meter_flows());
@@ -128,12 +120,9 @@ Result<void> Dialer::run() {
   return outcome_;
 }
 
-loop::Task<void> Dialer::watch(bool inspector) {
+loop::Task<void> Dialer::watch(Channel& channel, RecordHandler& side) {
   Result<void> outcome;
-  if (inspector)
-    co_await inspector_->run_reader(*inspector_side_, outcome);
-  else
-    co_await supervisor_->run_reader(*supervisor_side_, outcome);
+  co_await channel.run_reader(side, outcome);
   if (!outcome) outcome_ = std::move(outcome);
   loop_.stop();
 }

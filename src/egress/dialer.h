@@ -71,7 +71,7 @@ class Dialer {
   loop::Task<Outcome> refuse(Destination to, std::string reason, std::string detail);
   loop::Task<Result<Fd>> connect_in_turn(std::vector<IpAddress> addresses, uint16_t port);
   loop::Task<void> meter_flows();
-  loop::Task<void> watch(bool inspector);
+  loop::Task<void> watch(Channel& channel, RecordHandler& side);
 
   // The rule of our own policy that allows `to`; none: the inspector asks for what no rule allows.
   const policy::NetworkRule* judged_rule(const Destination& to) const;

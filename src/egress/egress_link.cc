@@ -15,14 +15,6 @@ namespace stockade::egress {
 
 namespace {
 
-template <typename Record>
-Result<Record> decoded(WireReader& in) {
-  Record record;
-  read_record(in, record);
-  if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
-  return record;
-}
-
 std::string_view kind_word(NoticeKind kind) {
   switch (kind) {
     case NoticeKind::connect:

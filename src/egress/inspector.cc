@@ -16,14 +16,6 @@ constexpr size_t kReservedDescriptors = 600;  // pipes, listeners, sockets in fl
 
 enum ListenerKind { kTransparent, kDnsOverTcp, kExplicitProxy };
 
-template <typename Record>
-Result<Record> decoded(WireReader& in) {
-  Record record;
-  read_record(in, record);
-  if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
-  return record;
-}
-
 loop::Task<void> accept_loop(Inspector& inspector, loop::AsyncFd listener, int kind) {
   inspector.add_listener();
   for (unsigned turn = 1;; ++turn) {
@@ -112,20 +104,17 @@ Result<void> Inspector::open(Fd supervisor, Fd dialer) {
 }
 
 Result<void> Inspector::run() {
-  loop_.spawn(watch(true));
-  loop_.spawn(watch(false));
+  loop_.spawn(watch(*dialer_, *dialer_side_));
+  loop_.spawn(watch(*supervisor_, *supervisor_side_));
   loop_.spawn(supervisor_->run_writer());
   loop_.spawn(dialer_->run_writer());
   STOCKADE_TRY(loop_.run());
   return outcome_;
 }
 
-loop::Task<void> Inspector::watch(bool dialer) {
+loop::Task<void> Inspector::watch(Channel& channel, RecordHandler& side) {
   Result<void> outcome;
-  if (dialer)
-    co_await dialer_->run_reader(*dialer_side_, outcome);
-  else
-    co_await supervisor_->run_reader(*supervisor_side_, outcome);
+  co_await channel.run_reader(side, outcome);
   if (!outcome) outcome_ = std::move(outcome);
   loop_.stop();
 }

@@ -106,7 +106,7 @@ class Inspector {
   Result<void> serve_transparent(net::TransparentListeners listeners);
   Result<void> accept_on(Fd listener, int kind);
   loop::Task<void> drain();
-  loop::Task<void> watch(bool dialer);
+  loop::Task<void> watch(Channel& channel, RecordHandler& side);
 
   loop::Loop& loop_;
   const policy::Network& network_;

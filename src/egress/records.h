@@ -4,8 +4,8 @@
 // is a protocol error, and the run ends.
 //
 //   inspector → supervisor  notice, drained       supervisor → inspector  acked, listeners, drain
-//   inspector → dialer      dial, closed  dialer → inspector      dialed (+ the connected descriptor)
-//   dialer → supervisor     admit, notice, traffic     supervisor → dialer  admission, acked, cut
+//   inspector → dialer      dial, closed          dialer → inspector      dialed (+ the connected descriptor)
+//   dialer → supervisor     admit, notice, traffic supervisor → dialer    admission, acked, cut
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/ip_address.h"
 #include "base/wire.h"
 
@@ -171,6 +172,14 @@ void read_record(WireReader& in, Admit& record);
 void read_record(WireReader& in, Admission& record);
 void read_record(WireReader& in, Traffic& record);
 void read_record(WireReader& in, Cut& record);
+
+template <typename Record>
+Result<Record> decoded(WireReader& in) {
+  Record record;
+  read_record(in, record);
+  if (!in.ok()) return fail(ErrorKind::protocol, "a malformed record");
+  return record;
+}
 
 // At most `limit` bytes of `text`, for a field of a record.
 std::string_view cut_text(std::string_view text, size_t limit);

@@ -23,7 +23,6 @@ class Resolver {
 
   // True if this name needs no question, or was asked for before in this run.
   bool has_asked(std::string_view name) const;
-  size_t asked_count() const { return asked_.size(); }
 
   static constexpr Duration kTtlLeast = std::chrono::seconds(5);
   static constexpr Duration kTtlMost = std::chrono::seconds(300);

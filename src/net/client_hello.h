@@ -16,8 +16,6 @@ namespace stockade::net {
 
 inline constexpr size_t kHelloLimit = 32 * 1024;  // the handshake message; browsers send 0.5 to 2 KiB
 inline constexpr size_t kHelloRecordLimit = 64;
-// No ClientHello that is accepted needs more bytes than this.
-inline constexpr size_t kHelloWireLimit = kHelloLimit + 4 + 5 * kHelloRecordLimit;
 
 struct ClientHello {
   std::optional<std::string> server_name;  // 1 to 255 bytes of printable ASCII
