@@ -126,7 +126,7 @@ class Explanation {
               : (half_ = fmt::format("half of the machine's, {} MiB", surroundings_.memory / 2 >> 20)).c_str());
     limit("cpus", "CPUs", s.cpus ? format_cpus(*s.cpus) : "", "all");
     limit("pids", "Processes and threads", number(s.pids), "4096");
-    limit("disk", "Disk for what it writes outside mounts", size(s.disk), "10 GiB");
+    limit("disk", "Disk for what it writes outside mounts and in write-only ones", size(s.disk), "10 GiB");
     say("{}", where_disk_lies());
     limit("inodes", "Files it may create there", number(s.inodes), "one for each 16 KiB of disk");
     limit("open_files", "Open files of one process", number(s.open_files), "the current hard limit");

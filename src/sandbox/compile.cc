@@ -157,7 +157,7 @@ Result<std::string> choose_workdir(const policy::Policy& policy, const Surroundi
 Limit limit_with(uint64_t value, const LimitSupport::Support& support) { return {value, support.strength, support.by}; }
 
 Result<Limits> choose_limits(const policy::Sandbox& sandbox, const Surroundings& surroundings,
-                             const LimitSupport& support) {
+                             const LimitSupport& support, bool staging) {
   Limits limits;
   limits.memory = limit_with(sandbox.memory.value_or(surroundings.memory / 2), support.memory);
   if (sandbox.cpus && *sandbox.cpus < surroundings.cpus) {
@@ -165,9 +165,11 @@ Result<Limits> choose_limits(const policy::Sandbox& sandbox, const Surroundings&
   }
   limits.pids = limit_with(sandbox.pids.value_or(kDefaultPids), support.pids);
   // tmpfs counts as memory, so what is larger needs a disk; there nobody but us holds it. Where the kernel does not
-  // hold memory, it lends as much of it to files only to whoever asked for that.
+  // hold memory, it lends as much of it to files only to whoever asked for that. What is staged has to outlive us, so
+  // it lies on a disk, and the rest beside it: one limit, one measure.
   const uint64_t disk = sandbox.disk.value_or(kDefaultDisk);
-  const bool in_memory = disk <= limits.memory->value && (sandbox.disk || limits.memory->strength == Strength::hard);
+  const bool in_memory =
+      !staging && disk <= limits.memory->value && (sandbox.disk || limits.memory->strength == Strength::hard);
   const LimitSupport::Support disk_support = in_memory ? LimitSupport::Support{Strength::hard, "tmpfs size"}
                                                        : LimitSupport::Support{Strength::polled, "supervisor"};
   limits.disk = limit_with(disk, disk_support);
@@ -200,7 +202,7 @@ Result<void> check_strictness(const Limits& limits, policy::Strictness strictnes
         Error(ErrorKind::unavailable,
               fmt::format("`strictness: hard`, but here the kernel does not hold {} by itself", polled))
             .hint("a delegated cgroup holds memory, cpus and pids; `disk` at most as large as `memory` is held by "
-                  "tmpfs; else `strictness: polled`"));
+                  "tmpfs where no mount is write-only; else `strictness: polled`"));
   }
   return {};
 }
@@ -268,7 +270,9 @@ Result<Compiled> compile(const policy::Policy& policy, const Surroundings& surro
   plan.staging_root = options.staging_root;
   STOCKADE_ASSIGN(plan.environment,
                   make_environment(policy.sandbox.env, surroundings, inside, view.variables, options.terminal));
-  STOCKADE_ASSIGN(plan.limits, choose_limits(policy.sandbox, surroundings, options.support));
+  const bool staging =
+      std::ranges::any_of(files.mounts, [](const Mount& mount) { return mount.kind == MountKind::staging; });
+  STOCKADE_ASSIGN(plan.limits, choose_limits(policy.sandbox, surroundings, options.support, staging));
   STOCKADE_TRY(check_strictness(plan.limits, plan.strictness));
 
   out.default_workspace = files.default_workspace;

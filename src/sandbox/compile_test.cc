@@ -355,6 +355,21 @@ TEST(Compile, LendsMemoryToFilesOnlyWhereItIsHeldOrAskedFor) {
   EXPECT_EQ(disk()->strength, Strength::polled);
 }
 
+TEST(Compile, MeasuresWhatIsStagedWithWhatIsPrivate) {
+  FakeHost host;
+  host.make_directory("/data/out");
+  auto policy = with({{.host = "/data/out", .at = "/out", .access = Access::write_only}});
+  policy.sandbox.memory = 1 << 30;
+  policy.sandbox.disk = 1 << 20;
+  CompileOptions options{.command = {"true"}};
+  options.support.memory = options.support.cpus = {Strength::hard, "cgroup v2"};
+  const auto compiled = [&] { return compile(policy, host.surroundings(), host.tree(), options); };
+  EXPECT_EQ(compiled()->plan.limits.disk, (Limit{1 << 20, Strength::polled, "supervisor"}));
+  EXPECT_EQ(compiled()->plan.limits.inodes->strength, Strength::polled);
+  policy.sandbox.strictness = policy::Strictness::hard;
+  EXPECT_THAT(compiled().error().render(), HasSubstr("does not hold disk, inodes"));
+}
+
 TEST(Compile, NamesSocketsBelowTheirMount) {
   FakeHost host;
   FileRule rule{.host = "/home/ada/work", .at = "/w", .access = Access::write};

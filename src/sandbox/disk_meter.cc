@@ -20,13 +20,14 @@ bool is_dots(std::string_view name) { return name == "." || name == ".."; }
 }  // namespace
 
 DiskMeter::DiskMeter(std::string path, Limits limits)
-    : path_(std::move(path)), limits_(limits), free_at_start_(free_bytes()) {
+    : path_(std::move(path)), limits_(limits), free_at_start_(free()) {
   begin();
 }
 
-uint64_t DiskMeter::free_bytes() const {
+DiskMeter::Limits DiskMeter::free() const {
   struct statvfs info{};
-  return ::statvfs(path_.c_str(), &info) == 0 ? static_cast<uint64_t>(info.f_bfree) * info.f_frsize : 0;
+  if (::statvfs(path_.c_str(), &info) != 0) return {0, 0};
+  return {static_cast<uint64_t>(info.f_bfree) * info.f_frsize, info.f_ffree};
 }
 
 void DiskMeter::begin() {
@@ -81,9 +82,14 @@ const char* DiskMeter::exceeded(int proc) {
   if (!open_.empty()) return nullptr;
   const bool blind = blind_;
   begin();
-  const uint64_t free_now = free_bytes();
-  const uint64_t fallen = free_at_start_ > free_now ? free_at_start_ - free_now : 0;
-  return fallen > limits_.bytes && (blind || has_unlinked_open_files(proc)) ? "disk" : nullptr;
+  const auto fell_beyond = [](uint64_t before, uint64_t now, uint64_t limit) {
+    return before > now && before - now > limit;
+  };
+  const Limits now = free();
+  const char* limit = fell_beyond(free_at_start_.bytes, now.bytes, limits_.bytes)         ? "disk"
+                      : fell_beyond(free_at_start_.entries, now.entries, limits_.entries) ? "inodes"
+                                                                                          : nullptr;
+  return limit && (blind || has_unlinked_open_files(proc)) ? limit : nullptr;
 }
 
 // Also true when a process's descriptors can't be looked at: it made itself undumpable.

@@ -1,8 +1,8 @@
 // Bytes and files in a directory of the run's state that the agent fills (scratch on disk, staging), measured a slice
 // at a time so that the supervisor's loop never waits for a large tree. Links are not followed, other filesystems not
 // entered. What a walk can't see (files that are open and unlinked, directories that their owner closed) shows in the
-// filesystem's free space: when that fell by the limit as well and there are such blind spots, the limit counts as
-// exceeded. A snapshot that is always a little old: `explain` calls it polled.
+// filesystem's free space and inodes: when those fell by the limit as well and there are such blind spots, the limit
+// counts as exceeded. A snapshot that is always a little old: `explain` calls it polled.
 #pragma once
 
 #include <dirent.h>
@@ -38,11 +38,11 @@ class DiskMeter {
   void visit(int directory, const char* name);
   bool enter(int directory, const char* name);
   bool has_unlinked_open_files(int proc) const;
-  uint64_t free_bytes() const;
+  Limits free() const;
 
   const std::string path_;
   const Limits limits_;
-  uint64_t free_at_start_ = 0;
+  const Limits free_at_start_;
   uint64_t device_ = 0;
   std::vector<Directory> open_;  // from the top down
   uint64_t bytes_ = 0, entries_ = 0;

@@ -1,5 +1,6 @@
 """Wall 5: a limit ends what it should end, as the policy says, and the record names it."""
 import os
+import textwrap
 import time
 
 import pytest
@@ -171,6 +172,36 @@ def test_on_a_real_disk_the_limits_are_polled_and_end_the_run(stockade, limit, s
     assert done.status == 137 and stockade.ended_by() == f"limit:{limit}", done
     run = stockade.state / "stockade" / stockade.last_run()["id"]
     assert not (run / "work").exists()
+
+
+@pytest.mark.parametrize("limit, script", [
+    ("disk", "fd = open('big', 'wb')\nwhile True: fd.write(b'x' * (1 << 20))"),
+    ("disk", "fd = open('big', 'wb')\nos.unlink('big')\nwhile True: fd.write(b'x' * (1 << 20))"),
+    ("disk", """
+        fd = open('/tmp/half', 'wb'); fd.write(b'x' * (10 << 20)); fd.close()
+        fd = open('half', 'wb'); fd.write(b'x' * (10 << 20)); fd.close()
+        time.sleep(60)"""),
+    ("inodes", "for n in range(1_000_000): open(f'{n}', 'w').close()"),
+    ("inodes", "for n in range(1_000_000): os.symlink('x', f'{n}')"),
+    ("inodes", """
+        os.mkdir('closed'); at = os.open('closed', os.O_RDONLY); os.chmod('closed', 0o300)
+        for n in range(1_000_000): os.mkdir(f'{n}', dir_fd=at)"""),
+], ids=["bytes", "unlinked bytes", "bytes in two places", "files", "links", "in a closed directory"])
+def test_what_is_written_to_a_write_only_mount_counts_as_disk(stockade, limit, script):
+    out = stockade.directory("out")
+    policy = f"files: [{{ host: {out}, at: /out, access: write-only }}]\n"
+    done = stockade.python("import os, time\nos.chdir('/out')\n" + textwrap.dedent(script),
+                           policy=TMP + policy + "sandbox: { memory: 64MiB, disk: 16MiB, inodes: 500 }\n")
+    assert done.status == 137 and stockade.ended_by() == f"limit:{limit}", done
+
+
+def test_a_write_only_mount_is_polled_and_said_to_be(stockade):
+    out = stockade.directory("out")
+    policy = TMP + f"files: [{{ host: {out}, at: /out, access: write-only }}]\n"
+    said = stockade.stockade("policy", "explain", stockade.policy(policy + "sandbox: { memory: 64MiB, disk: 16MiB }\n"))
+    assert "Disk for what it writes outside mounts and in write-only ones: 16MiB [polled: supervisor]" in said.stdout, said
+    done = stockade.run("true", policy=policy + "sandbox: { strictness: hard, memory: 64MiB, disk: 16MiB }\n")
+    assert done.status == 125 and "disk, inodes" in done.stderr and "write-only" in done.stderr, done
 
 
 def test_descriptors_run_out(stockade):
