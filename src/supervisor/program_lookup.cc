@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
 #include <memory>
 #include <optional>
 
 #include "base/fd.h"
+#include "base/printable.h"
 #include "net/socket_diag.h"
 
 namespace stockade::supervisor {
@@ -20,6 +22,7 @@ namespace {
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
 
 constexpr size_t kProcessLimit = 65536;
+constexpr size_t kAskedLength = 200;  // of a path, in an event
 
 // The processes of the sandbox, host numbering: all descendants of init. /proc/PID/task/*/children (proc(5)) needs
 // CONFIG_PROC_CHILDREN, which every distribution's kernel has.
@@ -75,6 +78,26 @@ std::optional<Executable> executable_of(pid_t pid) {
   return Executable{found.st_dev, found.st_ino};
 }
 
+// As the sandbox's own mounts name it: what we see of a file of another mount namespace is its path there.
+std::string target_of(const std::string& link) {
+  char target[PATH_MAX];
+  const ssize_t size = ::readlink(link.c_str(), target, sizeof(target));
+  return size > 0 ? std::string(target, static_cast<size_t>(size)) : std::string();
+}
+
+Fd open_in(int root, const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  return Fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how))));
+}
+
+bool leads_to(int root, const std::string& path, const Executable& executable) {
+  const Fd file = open_in(root, path);
+  struct stat status;
+  return file && ::fstat(file.get(), &status) == 0 && Executable{status.st_dev, status.st_ino} == executable;
+}
+
 std::vector<std::string> candidates(const std::string& program, const std::string& path) {
   if (program.starts_with('/')) return {program};
   std::vector<std::string> paths;
@@ -91,35 +114,59 @@ std::vector<std::string> candidates(const std::string& program, const std::strin
 ProgramLookup::ProgramLookup(int socket_diag, pid_t agent, std::string path)
     : socket_diag_(socket_diag), agent_(agent), init_(parent_of(agent)), path_(std::move(path)) {}
 
-std::vector<Executable> ProgramLookup::resolve(const std::vector<std::string>& programs) const {
-  std::vector<Executable> found;
-  auto root = open_at(AT_FDCWD, fmt::format("/proc/{}/root", agent_), O_PATH | O_DIRECTORY);
-  if (!root) return found;
+std::string npm_package_of(std::string_view path) {
+  constexpr std::string_view kModules = "/node_modules/";
+  const size_t at = path.rfind(kModules);
+  if (at == std::string_view::npos) return {};
+  const size_t name = at + kModules.size();
+  size_t end = path.find('/', name);
+  if (end != std::string_view::npos && path[name] == '@') end = path.find('/', end + 1);
+  return std::string(path.substr(0, end == std::string_view::npos ? 0 : end));
+}
+
+bool is_in_npm_package(std::string_view path, std::string_view package) {
+  if (package.empty() || !path.starts_with(package)) return false;
+  const std::string_view rest = path.substr(package.size());
+  return rest.starts_with('/') || (rest.starts_with('-') && rest.find('/') != std::string_view::npos);
+}
+
+std::vector<NamedProgram> ProgramLookup::resolve(int root, const std::vector<std::string>& programs) const {
+  std::vector<NamedProgram> found;
   for (const std::string& program : programs) {
     for (const std::string& path : candidates(program, path_)) {
-      open_how how{};
-      how.flags = O_PATH | O_CLOEXEC;
-      how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-      const Fd file(static_cast<int>(::syscall(SYS_openat2, root->get(), path.c_str(), &how, sizeof(how))));
+      const Fd file = open_in(root, path);
       struct stat status;
       if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) continue;
-      found.push_back(Executable{status.st_dev, status.st_ino});
+      found.push_back(
+          {{status.st_dev, status.st_ino}, npm_package_of(target_of(fmt::format("/proc/self/fd/{}", file.get())))});
       break;
     }
   }
   return found;
 }
 
+bool ProgramLookup::stands_for(int root, const NamedProgram& named, const Executable& executable,
+                               const std::string& path) const {
+  return named.file == executable || (is_in_npm_package(path, named.package) && leads_to(root, path, executable));
+}
+
 Result<bool> ProgramLookup::is_made_by(const Endpoint& local, const Endpoint& remote,
                                        const std::vector<std::string>& programs) {
+  asked_.clear();
   STOCKADE_ASSIGN(auto owner, net::find_inet_socket(socket_diag_, true, local, remote));
   if (!owner || owner->inode == 0) return false;
   const std::string link = fmt::format("socket:[{}]", owner->inode);
-  const std::vector<Executable> allowed = resolve(programs);
+  auto root = open_at(AT_FDCWD, fmt::format("/proc/{}/root", agent_), O_PATH | O_DIRECTORY);
+  if (!root) return false;
+  const std::vector<NamedProgram> allowed = resolve(root->get(), programs);
   const auto is_allowed_holder = [&](pid_t pid) {
     if (!holds_socket(pid, link)) return false;
     const auto executable = executable_of(pid);
-    return executable && std::find(allowed.begin(), allowed.end(), *executable) != allowed.end();
+    if (!executable) return false;
+    const std::string path = target_of(fmt::format("/proc/{}/exe", pid));
+    if (asked_.empty()) asked_ = escape_for_terminal(std::string_view(path).substr(0, kAskedLength));
+    return std::ranges::any_of(
+        allowed, [&](const NamedProgram& named) { return stands_for(root->get(), named, *executable, path); });
   };
   // The last one that connected is likely the next. That it holds a socket of the sandbox's network namespace is what
   // makes it a process of the sandbox, even if its number was given anew.

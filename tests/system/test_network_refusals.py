@@ -1,10 +1,11 @@
 """Wall 3: what the policy does not name is refused, told to the agent in its own protocol, and in the log; the servers
 outside see nothing of it."""
 import json
+import pathlib
 
 import pytest
 
-from person import SERVERS
+from person import PATH, SERVERS
 
 # Each name leads somewhere that no rule opens; all their rules are there.
 FORBIDDEN = {
@@ -294,6 +295,28 @@ print(http('other.test', 8080, name='other.test:8080'))
 """, names="    - { host: other.test, ports: [8080], protocol: http, programs: [curl] }")
     assert out.count("hello from other.test:8080") == 1, out
     assert online.events(decision="deny", subject="other.test:8080"), online.events()
+
+
+@pytest.mark.parametrize("binary", ["@acme/agent/vendor/agent", "@acme/agent-linux-x64/vendor/agent",
+                                    "@acme/agent/node_modules/@acme/agent-linux-x64/agent", "@acme/agent/bin/agent"])
+def test_a_rule_for_a_command_of_npm_covers_the_binary_that_its_script_starts(online, binary):
+    """As npm installs Codex: a link to a script, which starts a binary of its package or of the one for its platform."""
+    modules = online.home / ".npm-global/lib/node_modules"
+    online.write(modules / "@acme/agent/package.json", "{}")
+    online.write(modules / "@acme/agent/bin/agent.js", f"""#!/usr/bin/env node
+const done = require('child_process').spawnSync('{modules / binary}', process.argv.slice(2), {{stdio: 'inherit'}})
+""", 0o755)
+    online.write(modules / binary, pathlib.Path("/usr/bin/curl").read_bytes(), 0o755)
+    online.write(modules / "@acme/other/agent", pathlib.Path("/usr/bin/curl").read_bytes(), 0o755)
+    online.write(online.home / ".npm-global/bin/.keep", "")
+    (online.home / ".npm-global/bin/agent").symlink_to("../lib/node_modules/@acme/agent/bin/agent.js")
+    done = online.sh(f"""
+        agent -sS http://other.test:8080/
+        curl -s -o /dev/null -w '%{{http_code}}\n' http://other.test:8080/
+        {modules}/@acme/other/agent -s -o /dev/null -w '%{{http_code}}\n' http://other.test:8080/
+        """, env={"PATH": f"{online.home}/.npm-global/bin:{PATH}"}, policy=POLICY.format(ca=online.internet.ca, more="",
+            names="    - { host: other.test, ports: [8080], protocol: http, programs: [agent] }"))
+    assert done.stdout.split("\n") == ["hello from other.test:8080", "403", "403", ""], (done, online.events())
 
 
 @pytest.mark.parametrize("limit, script, by", [
