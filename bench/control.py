@@ -110,6 +110,14 @@ def responsiveness(program, tools, folder, seconds=5.0):
     return result
 
 
+def kills_of_a_user(program, tools, rounds):
+    """The same by an ordinary user without a cgroup of their own."""
+    with tempfile.TemporaryDirectory(prefix="stockade-bench-", dir="/srv") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        return kills(program, Folder(folder, tools, user=start.USER), rounds)
+
+
 def measure(program, tools, rounds=50):
     with tempfile.TemporaryDirectory(prefix="stockade-bench-", dir="/srv") as name:
         folder = Folder(pathlib.Path(name), tools)
@@ -119,6 +127,7 @@ def measure(program, tools, rounds=50):
         finally:
             run.end()
         result["kill"] = kills(program, folder, rounds)
+        result["kill_user"] = kills_of_a_user(program, tools, rounds)
         result["podman"] = podman_kill(min(rounds, 10), tools)
         result["ticks"] = responsiveness(program, tools, folder)
         return result

@@ -21,18 +21,22 @@ files:
   - {{ host: {tools}, at: /bench, access: read }}
 limits: {{ time: 60s }}
 """
+CONNECT = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).connect(sys.argv[2]); print(flush=True); sys.stdin.read()"
 
 
 class Folder:
-    """A home, a work folder and a policy below `path`."""
+    """A home, a work folder and a policy below `path`, of root's or of an ordinary user's."""
 
-    def __init__(self, path, tools, pids=256):
+    def __init__(self, path, tools, pids=256, user=0):
+        self.user = user
         self.home, self.work, self.policy = path / "home", path / "work", path / "policy.yaml"
         self.work.mkdir()
         (self.home / "run").mkdir(parents=True, mode=0o700)
         self.policy.write_text(POLICY.format(pids=pids, work=self.work, tools=tools))
         self.environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8",
                             "XDG_STATE_HOME": str(self.home / "state"), "XDG_RUNTIME_DIR": str(self.home / "run")}
+        for made in (self.work, self.home, self.home / "run", self.policy):
+            os.chown(made, user, user)
 
 
 class Running:
@@ -43,6 +47,7 @@ class Running:
         self.folder = folder
         begin = time.monotonic()
         self.process = subprocess.Popen(words, cwd=folder.work, env=folder.environment, stdin=subprocess.DEVNULL,
+                                        user=folder.user, group=folder.user, extra_groups=[],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = self.process.stdout.readline()
         self.ready = time.monotonic() - begin
@@ -84,26 +89,28 @@ class Running:
                 raise RuntimeError(f"only {self.inside()} of {count} processes came up")
 
     def control(self):
-        """A connection to this run's control socket."""
+        """A connection to this run's control socket, and the process of the same user that made it: only such are heard."""
         runtime = self.folder.home / "run" / "stockade"
         for path in runtime.iterdir():
             if json.loads((self.folder.home / "state" / "stockade" / path.name / "run.json").read_text())["supervisor_pid"] == self.process.pid:
                 peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                peer.connect(str(path / "control.sock"))
-                return peer
+                connector = subprocess.Popen(["/usr/bin/python3", "-c", CONNECT, str(peer.fileno()), str(path / "control.sock")], pass_fds=[peer.fileno()],
+                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=self.folder.user, group=self.folder.user, extra_groups=[])
+                connector.stdout.readline()
+                return peer, connector
         raise RuntimeError("no control socket")
 
     def kill(self, command=None):
         """Asks for the end, by the control socket or by `stockade kill`; seconds from the request until init is dead, which the kernel lets happen only when every
         process of its namespace was reaped."""
         self.ours()
-        peer, init = self.control(), os.pidfd_open(self.init)
+        (peer, connector), init = self.control(), os.pidfd_open(self.init)
         waiting = select.poll()
         waiting.register(init, select.POLLIN)
         request = b'{"jsonrpc": "2.0", "id": 1, "method": "kill", "params": {"reason": "benchmark"}}\n'
         begin = time.monotonic()
         if command:
-            killer = subprocess.Popen(command, env=self.folder.environment)
+            killer = subprocess.Popen(command, env=self.folder.environment, user=self.folder.user, group=self.folder.user, extra_groups=[])
         else:
             peer.sendall(request)
         if not waiting.poll(30000):
@@ -113,6 +120,7 @@ class Running:
             killer.wait(timeout=30)
         os.close(init)
         peer.close()
+        connector.communicate()
         self.process.communicate(timeout=30)
         return took
 
