@@ -71,4 +71,13 @@ std::string_view why_not_a_standard_stream(int fd) {
   return "";
 }
 
+void open_pipe_to_others(int fd) {
+  struct stat info{};
+  struct statfs filesystem{};
+  if (::fstat(fd, &info) < 0 || !S_ISFIFO(info.st_mode)) return;
+  if (::fstatfs(fd, &filesystem) < 0 || filesystem.f_type != PIPEFS_MAGIC) return;
+  const bool writes = (::fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY;
+  (void)::fchmod(fd, (info.st_mode & 07777) | (writes ? S_IWOTH : S_IROTH));
+}
+
 }  // namespace stockade::sandbox

@@ -5,10 +5,15 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string>
 
 #include "base/fd.h"
 
@@ -91,6 +96,49 @@ TEST(StandardStream, RefusesWhatIsNoStream) {
       EXPECT_EQ(judge(fd), "is a device of the host") << device;
     }
   }
+}
+
+// How the agent comes to it: another user, by the path of its descriptor.
+int error_of_reopening(const Fd& pipe, int flags) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setresgid(12345, 12345, 12345) < 0 || ::setresuid(12345, 12345, 12345) < 0) ::_exit(255);
+    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    const std::string path = "/proc/self/fd/" + std::to_string(pipe.get());
+    ::_exit(::open(path.c_str(), flags | O_NONBLOCK | O_CLOEXEC) < 0 ? errno : 0);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WEXITSTATUS(status);
+}
+
+TEST(StandardStream, OpensAPipeToOthersInItsOwnDirectionOnly) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become another user";
+  for (const bool writes : {false, true}) {
+    int ends[2];
+    ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const Fd read(ends[0]), write(ends[1]);
+    const Fd& given = writes ? write : read;
+    EXPECT_EQ(error_of_reopening(given, writes ? O_WRONLY : O_RDONLY), EACCES);
+    open_pipe_to_others(given.get());
+    EXPECT_EQ(error_of_reopening(given, writes ? O_WRONLY : O_RDONLY), 0);
+    EXPECT_EQ(error_of_reopening(given, writes ? O_RDONLY : O_WRONLY), EACCES);
+    EXPECT_EQ(error_of_reopening(given, O_RDWR), EACCES);
+  }
+}
+
+TEST(StandardStream, LeavesTheModeOfWhatHasAName) {
+  char directory[] = "/tmp/stockade-stream-XXXXXX";
+  ASSERT_TRUE(::mkdtemp(directory));
+  const std::string path = std::string(directory) + "/fifo";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const Fd fifo = opened(path.c_str(), O_RDWR);
+  open_pipe_to_others(fifo.get());
+  struct stat info;
+  ASSERT_EQ(::fstat(fifo.get(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+  ::unlink(path.c_str());
+  ::rmdir(directory);
 }
 
 }  // namespace
