@@ -126,6 +126,7 @@ TEST(ConfineWorker, LimitsMemory) {
 TEST(ConfineWorker, LimitsADialersPorts) {
   if (landlock::kernel_abi() < 4) GTEST_SKIP() << "Landlock below ABI 4 has no TCP rights";
   const Fd server(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_TRUE(server);
   sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
   socklen_t size = sizeof(address);
   ASSERT_EQ(::bind(server.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
@@ -135,8 +136,9 @@ TEST(ConfineWorker, LimitsADialersPorts) {
   auto connect_with = [&](std::vector<uint16_t> ports) {
     return in_child([&] {
       return confined({.name = "dialer", .filter = filters::kDialerFilter, .connect_ports = ports}, [&] {
-        const int client = ::socket(AF_INET, SOCK_STREAM, 0);
-        return error_of(::connect(client, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
+        const Fd client(::socket(AF_INET, SOCK_STREAM, 0));
+        if (!client) return 91;
+        return error_of(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)));
       });
     });
   };

@@ -71,8 +71,8 @@ class EgressLink::InspectorSide final : public RecordHandler {
   explicit InspectorSide(EgressLink& link) : link_(link) {}
   Result<void> on_record(RecordType type, WireReader& in, ArrivedFds&) override {
     if (type == RecordType::notice) {
-      STOCKADE_ASSIGN(Notice notice, decoded<Notice>(in));
-      return link_.on_notice(std::move(notice), seq_, *link_.inspector_, "inspector");
+      STOCKADE_ASSIGN(const Notice notice, decoded<Notice>(in));
+      return link_.on_notice(notice, seq_, *link_.inspector_, "inspector");
     }
     if (type == RecordType::drained) {
       link_.authority_->drained();
@@ -91,8 +91,8 @@ class EgressLink::DialerSide final : public RecordHandler {
   explicit DialerSide(EgressLink& link) : link_(link) {}
   Result<void> on_record(RecordType type, WireReader& in, ArrivedFds&) override {
     if (type == RecordType::notice) {
-      STOCKADE_ASSIGN(Notice notice, decoded<Notice>(in));
-      return link_.on_notice(std::move(notice), seq_, *link_.dialer_, "dialer");
+      STOCKADE_ASSIGN(const Notice notice, decoded<Notice>(in));
+      return link_.on_notice(notice, seq_, *link_.dialer_, "dialer");
     }
     if (type == RecordType::admit) {
       STOCKADE_ASSIGN(const Admit admit, decoded<Admit>(in));
@@ -214,7 +214,7 @@ event::Event EgressLink::to_event(const Notice& notice, std::string_view worker)
   return event;
 }
 
-Result<void> EgressLink::on_notice(Notice notice, uint64_t& last_seq, Channel& from, std::string_view worker) {
+Result<void> EgressLink::on_notice(const Notice& notice, uint64_t& last_seq, Channel& from, std::string_view worker) {
   if (notice.seq != last_seq + 1) return fail(ErrorKind::protocol, "a notice out of order");
   last_seq = notice.seq;
   // What is let through is the dialer's and the supervisor's word; of an inspector only a request's is heard.

@@ -100,7 +100,7 @@ class EgressLink {
 
   explicit EgressLink(const policy::Policy& policy);
   loop::Task<void> watch(bool inspector);
-  Result<void> on_notice(Notice notice, uint64_t& last_seq, Channel& from, std::string_view worker);
+  Result<void> on_notice(const Notice& notice, uint64_t& last_seq, Channel& from, std::string_view worker);
   Result<void> on_admit(const Admit& admit);
   event::Event to_event(const Notice& notice, std::string_view worker) const;
   event::Event admission_event(const Admit& admit, const AdmissionVerdict& verdict) const;

@@ -20,7 +20,7 @@ void disconnect(int socket) {
   // Purges what is queued and sends a reset; closing our duplicate alone would do neither.
   sockaddr address{};
   address.sa_family = AF_UNSPEC;
-  ::connect(socket, &address, sizeof(address));
+  (void)::connect(socket, &address, sizeof(address));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ constexpr std::array<uint8_t, 8> kPrefix6 = {0xfd, 0x53, 0x74, 0x6f, 0x63, 0x6b,
 std::array<uint8_t, 16> address6(uint32_t number) {
   std::array<uint8_t, 16> bytes{};
   std::copy(kPrefix6.begin(), kPrefix6.end(), bytes.begin());
-  for (int i = 0; i < 4; ++i) bytes[static_cast<size_t>(12 + i)] = static_cast<uint8_t>(number >> (24 - 8 * i));
+  for (size_t i = 0; i < 4; ++i) bytes[12 + i] = static_cast<uint8_t>(number >> (24 - 8 * i));
   return bytes;
 }
 

@@ -224,6 +224,7 @@ Task<Result<size_t>> read_some(AsyncFd& fd, char* buffer, size_t size, TimePoint
 
 Task<Result<void>> write_fully(AsyncFd& fd, std::string_view bytes, TimePoint deadline) {
   while (!bytes.empty()) {
+    if (!fd) co_return fail(ErrorKind::internal, "write: closed meanwhile");
     const ssize_t count = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (count >= 0) {
       bytes.remove_prefix(static_cast<size_t>(count));
@@ -234,7 +235,6 @@ Task<Result<void>> write_fully(AsyncFd& fd, std::string_view bytes, TimePoint de
     fd.exhausted_write();
     const Wake wake = co_await fd.writable(deadline);
     if (wake == Wake::timeout) co_return fail(ErrorKind::limit, "the peer took no bytes before the deadline");
-    if (!fd) co_return fail(ErrorKind::internal, "write: closed meanwhile");
   }
   co_return Result<void>{};
 }

@@ -54,7 +54,7 @@ SocksGreeting parse_socks_greeting(std::string_view bytes) {
 
 SocksRequest parse_socks_request(std::string_view bytes) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
-  if (bytes.size() > 0 && bytes[0] != kVersion) return refuse(SocksReply::general_failure, "not a SOCKS 5 request");
+  if (!bytes.empty() && bytes[0] != kVersion) return refuse(SocksReply::general_failure, "not a SOCKS 5 request");
   if (bytes.size() > 1 && byte(1) != kConnect)
     return refuse(SocksReply::command_not_supported, "only CONNECT is offered, neither BIND nor UDP ASSOCIATE");
   if (bytes.size() > 2 && bytes[2] != 0) return refuse(SocksReply::general_failure, "a reserved byte that is not zero");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 
 #include "policy/cover.h"
 
@@ -15,8 +16,8 @@ void append(std::vector<T>& lower, std::vector<T>&& upper) {
 }
 
 template <typename T>
-void override_with(T& lower, T&& upper) {
-  if (upper) lower = std::move(upper);
+void override_with(std::optional<T>& lower, const std::optional<T>& upper) {
+  if (upper) lower = upper;
 }
 
 void merge_rules(std::vector<NetworkRule>& lower, std::vector<NetworkRule>&& upper) {
@@ -50,15 +51,15 @@ void merge_environment(Environment& lower, Environment&& upper, const Presence& 
 }
 
 void merge_sandbox(Sandbox& lower, Sandbox&& upper, const Presence& present) {
-  override_with(lower.memory, std::move(upper.memory));
-  override_with(lower.cpus, std::move(upper.cpus));
-  override_with(lower.pids, std::move(upper.pids));
-  override_with(lower.disk, std::move(upper.disk));
-  override_with(lower.inodes, std::move(upper.inodes));
-  override_with(lower.open_files, std::move(upper.open_files));
-  override_with(lower.file_size, std::move(upper.file_size));
-  override_with(lower.uid, std::move(upper.uid));
-  override_with(lower.gid, std::move(upper.gid));
+  override_with(lower.memory, upper.memory);
+  override_with(lower.cpus, upper.cpus);
+  override_with(lower.pids, upper.pids);
+  override_with(lower.disk, upper.disk);
+  override_with(lower.inodes, upper.inodes);
+  override_with(lower.open_files, upper.open_files);
+  override_with(lower.file_size, upper.file_size);
+  override_with(lower.uid, upper.uid);
+  override_with(lower.gid, upper.gid);
   // These two only ever tighten: a preset that asks for `hard` means it.
   lower.strictness = std::max(lower.strictness, upper.strictness);
   lower.proc = std::max(lower.proc, upper.proc);
@@ -67,12 +68,12 @@ void merge_sandbox(Sandbox& lower, Sandbox&& upper, const Presence& present) {
 }
 
 void merge_limits(Limits& lower, Limits&& upper) {
-  override_with(lower.time, std::move(upper.time));
-  override_with(lower.requests, std::move(upper.requests));
-  override_with(lower.connections, std::move(upper.connections));
-  override_with(lower.names, std::move(upper.names));
-  override_with(lower.bytes_out, std::move(upper.bytes_out));
-  override_with(lower.denials, std::move(upper.denials));
+  override_with(lower.time, upper.time);
+  override_with(lower.requests, upper.requests);
+  override_with(lower.connections, upper.connections);
+  override_with(lower.names, upper.names);
+  override_with(lower.bytes_out, upper.bytes_out);
+  override_with(lower.denials, upper.denials);
   if (upper.where.line != 0) lower.where = std::move(upper.where);
 }
 
@@ -103,7 +104,7 @@ void merge(LoadOutcome& lower, LoadOutcome&& upper) {
   if (!above.name.empty()) below.name = std::move(above.name);
   append(below.sources, std::move(above.sources));
   if (!above.run.command.empty()) below.run.command = std::move(above.run.command);
-  override_with(below.run.workdir, std::move(above.run.workdir));
+  override_with(below.run.workdir, above.run.workdir);
   merge_programs(below.programs, std::move(above.programs));
   merge_sandbox(below.sandbox, std::move(above.sandbox), upper.present);
   if (above.network.present) {
@@ -111,7 +112,7 @@ void merge(LoadOutcome& lower, LoadOutcome&& upper) {
     below.network.where = std::move(above.network.where);
     merge_rules(below.network.allow, std::move(above.network.allow));
     merge_rules(below.network.deny, std::move(above.network.deny));
-    override_with(below.network.resolver, std::move(above.network.resolver));
+    override_with(below.network.resolver, above.network.resolver);
   }
   if (above.files_where.line != 0) below.files_where = std::move(above.files_where);
   replace_or_add(below.files, std::move(above.files), [](const FileRule& a, const FileRule& b) {

@@ -134,7 +134,7 @@ Report diff_report(const std::string& before, const std::string& after, const Su
 Report trust_report(const std::string& file, const Surroundings& surroundings) {
   const Layered layered = inspect(file, surroundings);
   const auto source = read_source(file, false);
-  const auto refused = [](std::string why) {
+  const auto refused = [](const std::string& why) {
     JsonWriter json;
     json.open('{').key("ok").boolean(false).key("error").string(why).close('}');
     return Report{false, "error: " + why + "\n", json.take()};

@@ -287,10 +287,10 @@ bool is_number(std::string_view text) {
     for (++i; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) digit = true;
   if (!digit) return false;
   if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
-    if (++i < text.size() && (text[i] == '+' || text[i] == '-')) ++i;
+    ++i;
+    if (i < text.size() && (text[i] == '+' || text[i] == '-')) ++i;
     const size_t start = i;
-    for (; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) {
-    }
+    while (i < text.size() && text[i] >= '0' && text[i] <= '9') ++i;
     if (i == start) return false;
   }
   return i == text.size();

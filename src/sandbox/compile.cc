@@ -18,7 +18,7 @@ constexpr uint64_t kDefaultPids = 4096;
 constexpr uint64_t kDefaultDisk = 10ull << 30;
 constexpr uint64_t kBytesPerInode = 16 << 10;
 
-std::unexpected<Error> command_error(int number, std::string sentence, std::string_view hint) {
+std::unexpected<Error> command_error(int number, const std::string& sentence, std::string_view hint) {
   return std::unexpected(Error::from_errno(sentence, number).kind(ErrorKind::invalid_input).hint(hint));
 }
 

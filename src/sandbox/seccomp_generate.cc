@@ -188,7 +188,7 @@ std::expected<void, std::string> parse_rules(std::string_view text, std::string_
     text.remove_prefix(std::min(end + 1, text.size()));
     ++line_number;
     const std::string where = std::string(file) + ":" + std::to_string(line_number);
-    auto refuse = [&](std::string why) { return std::unexpected(where + ": " + why); };
+    auto refuse = [&](const std::string& why) { return std::unexpected(where + ": " + why); };
 
     const size_t hash = line.find('#');
     const bool has_reason = hash != line.npos && line.find_first_not_of("# \t", hash) != line.npos;

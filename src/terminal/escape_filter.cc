@@ -97,13 +97,8 @@ void EscapeFilter::step_utf8(char byte, std::string& out) {
   const std::string_view character(character_.data(), character_size_);
   character_size_ = 0;
   const CodePoint point = decode_utf8(character);
-  if (point.length == 0) {
-    out += kReplacement;
-  } else if (point.value >= 0xa0) {  // U+0080 to U+009F are C1 controls, also in UTF-8
-    out += character;
-  } else {
-    out += kReplacement;
-  }
+  // U+0080 to U+009F are C1 controls, also in UTF-8.
+  out += point.length != 0 && point.value >= 0xa0 ? character : kReplacement;
 }
 
 void EscapeFilter::step_escape(char byte, std::string& out) {
