@@ -51,6 +51,18 @@ loop::Task<void> explain_refusal(Inspector& inspector, Connection connection, No
   co_await finish_with(inspector, std::move(connection), std::move(bytes));
 }
 
+void relay_to(Inspector& inspector, Connection connection, Upstream upstream, InBuffer in) {
+  auto socket = loop::AsyncFd::adopt(inspector.loop(), std::move(upstream.socket));
+  if (!socket) {
+    inspector.flow_ended(upstream.flow, true);
+    return;
+  }
+  // Just registered: what has come already will be reported, so no read is spent on finding nothing.
+  socket->exhausted_read();
+  RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
+  inspector.start_relay(std::move(ends), upstream.flow);
+}
+
 std::string first_bytes_reason(net::FirstBytes first, bool spoke) {
   if (first == net::FirstBytes::http2) return "HTTP/2 without TLS can't be judged";
   if (first == net::FirstBytes::need_more && !spoke)
@@ -122,15 +134,7 @@ loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destinat
     co_await finish_with(inspector, std::move(connection), std::move(bytes));
     co_return;
   }
-  auto socket = loop::AsyncFd::adopt(inspector.loop(), std::move(upstream.socket));
-  if (!socket) {
-    inspector.flow_ended(upstream.flow, true);
-    co_return;
-  }
-  // Just registered: what has come already will be reported, so no read is spent on finding nothing.
-  socket->exhausted_read();
-  RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
-  inspector.start_relay(std::move(ends), upstream.flow);
+  relay_to(inspector, std::move(connection), std::move(upstream), std::move(in));
 }
 
 loop::Task<void> serve_unclassified(Inspector& inspector, Connection connection, Destination to, InBuffer in,
@@ -144,15 +148,7 @@ loop::Task<void> serve_unclassified(Inspector& inspector, Connection connection,
     reset_on_close(connection.client.get());
     co_return;
   }
-  auto socket = loop::AsyncFd::adopt(inspector.loop(), std::move(upstream.socket));
-  if (!socket) {
-    inspector.flow_ended(upstream.flow, true);
-    co_return;
-  }
-  // Just registered: what has come already will be reported, so no read is spent on finding nothing.
-  socket->exhausted_read();
-  RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
-  inspector.start_relay(std::move(ends), upstream.flow);
+  relay_to(inspector, std::move(connection), std::move(upstream), std::move(in));
 }
 
 }  // namespace
