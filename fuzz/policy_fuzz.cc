@@ -20,6 +20,7 @@
 #include "policy/judge_files.h"
 #include "policy/load.h"
 #include "policy/run_tests.h"
+#include "policy/surroundings_fixture.h"
 #include "policy/units.h"
 #include "policy/yaml_tree.h"
 
@@ -30,18 +31,6 @@ using namespace stockade::policy;
 
 void require(bool condition) {
   if (!condition) std::abort();
-}
-
-Surroundings surroundings() {
-  Surroundings out;
-  out.home = "/home/ada";
-  out.cwd = "/home/ada/project";
-  out.state_dir = "/home/ada/.local/state/stockade";
-  out.config_dir = "/home/ada/.config/stockade";
-  out.runtime_dir = "/run/user/1000/stockade";
-  out.memory = uint64_t{8} << 30;
-  out.cpus = 4;
-  return out;
 }
 
 bool is_clean_path(std::string_view path) {
@@ -80,7 +69,7 @@ void check_promises(const Policy& policy) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const Surroundings here = surroundings();
+  static const Surroundings here = adas_surroundings();
   const std::string bytes(reinterpret_cast<const char*>(data), size);
   const LoadOutcome outcome = load_policy(bytes, "p", here);
   (void)render(outcome.errors);

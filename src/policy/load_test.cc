@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "policy/effective.h"
+#include "policy/surroundings_fixture.h"
 #include "policy/units.h"
 #include "policy/yaml_tree.h"
 
@@ -12,18 +13,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Surroundings surroundings() {
-  Surroundings out;
-  out.home = "/home/ada";
-  out.cwd = "/home/ada/project";
-  out.state_dir = "/home/ada/.local/state/stockade";
-  out.config_dir = "/home/ada/.config/stockade";
-  out.runtime_dir = "/run/user/1000/stockade";
-  out.uid = 1000;
-  return out;
-}
-
-LoadOutcome load(std::string_view text) { return load_policy(text, "p.yaml", surroundings()); }
+LoadOutcome load(std::string_view text) { return load_policy(text, "p.yaml", adas_surroundings()); }
 
 struct Refused {
   const char* name;

@@ -14,6 +14,7 @@
 #include "policy/layer.h"
 #include "policy/preset.h"
 #include "policy/reports.h"
+#include "policy/surroundings_fixture.h"
 #include "policy/yaml_tree.h"
 
 namespace stockade::policy {
@@ -65,7 +66,9 @@ bool has_type(const json& value, const std::string& type) {
 
 // The part of JSON Schema that ours uses. An unknown keyword fails, so that none is silently skipped.
 bool valid(const json& value, const json& schema) {
-  for (const auto& [word, rule] : schema.items()) {
+  for (const auto& item : schema.items()) {
+    const std::string& word = item.key();
+    const json& rule = item.value();
     bool good = true;
     if (word == "type")
       good = rule.is_array() ? std::any_of(rule.begin(), rule.end(), [&](const json& t) { return has_type(value, t); })
@@ -128,21 +131,8 @@ void collect(const json& schema, const std::string& path, std::map<std::string, 
   }
 }
 
-Surroundings surroundings() {
-  Surroundings out;
-  out.home = "/home/ada";
-  out.cwd = "/home/ada/project";
-  out.state_dir = "/home/ada/.local/state/stockade";
-  out.config_dir = "/home/ada/.config/stockade";
-  out.runtime_dir = "/run/user/1000/stockade";
-  out.system_policy = "/nonexistent/policy.yaml";
-  out.memory = uint64_t{8} << 30;
-  out.cpus = 4;
-  return out;
-}
-
 void expect_loads_and_validates(const std::string& text, const std::string& name) {
-  const LoadOutcome outcome = load_policy(text, name, surroundings());
+  const LoadOutcome outcome = load_policy(text, name, adas_surroundings());
   EXPECT_TRUE(outcome.errors.empty()) << render(outcome.errors);
   EXPECT_TRUE(valid(to_json_value(parse_tree(text, name).root), schema())) << name;
   EXPECT_TRUE(valid(json::parse(to_json(outcome.policy)), schema())) << name << ": the effective policy";
@@ -165,7 +155,7 @@ TEST(Schema, RefusesWhatTheLoaderRefuses) {
         R"({"version":1,"network":{"allow":[{"host":"a","ports":[0]}]}})",
         R"({"version":1,"tests":[{"read":"/x","write":"/x","expect":"deny"}]})"}) {
     EXPECT_FALSE(valid(json::parse(text), schema())) << text;
-    EXPECT_FALSE(load_policy(text, "p", surroundings()).errors.empty()) << text;
+    EXPECT_FALSE(load_policy(text, "p", adas_surroundings()).errors.empty()) << text;
   }
 }
 
@@ -175,10 +165,10 @@ TEST(Presets, LoadValidateAndMountNothingButTheDefaultsDirectory) {
     expect_loads_and_validates(std::string(preset.yaml), std::string(preset.name));
     Request request;
     request.presets = {std::string(preset.name)};
-    const Layered layered = layer(request, surroundings());
+    const Layered layered = layer(request, adas_surroundings());
     EXPECT_TRUE(layered.usable()) << preset.name << render(layered.errors);
     EXPECT_TRUE(layered.policy.sandbox.env.pass.empty()) << preset.name;
-    for (const FileRule& rule : layered.policy.files) EXPECT_EQ(rule.host, surroundings().cwd) << preset.name;
+    for (const FileRule& rule : layered.policy.files) EXPECT_EQ(rule.host, adas_surroundings().cwd) << preset.name;
     if (preset.commands.empty()) continue;
     EXPECT_THAT(std::string(preset.yaml),
                 ::testing::ContainsRegex("waits[ \n#]+for[ \n#]+the[ \n#]+secret[ \n#]+broker"))
@@ -190,7 +180,7 @@ TEST(Examples, LoadValidateAndPassTheirTests) {
   for (const auto& entry : std::filesystem::directory_iterator(std::string(STOCKADE_SOURCE_DIR) + "/examples")) {
     if (entry.path().extension() != ".yaml") continue;
     expect_loads_and_validates(read("examples/" + entry.path().filename().string()), entry.path());
-    const Report report = check_report(entry.path(), surroundings());
+    const Report report = check_report(entry.path(), adas_surroundings());
     EXPECT_TRUE(report.ok) << report.text;
     EXPECT_TRUE(json::parse(report.json)["ok"]);
   }
@@ -223,10 +213,10 @@ TEST(Documentation, NamesEveryKey) {
 }
 
 TEST(Template, LoadsAndPassesItsTests) {
-  const Report report = init_report(surroundings());
+  const Report report = init_report(adas_surroundings());
   expect_loads_and_validates(report.text, "init");
   EXPECT_EQ(json::parse(report.json)["policy"], report.text);
-  Surroundings odd = surroundings();
+  Surroundings odd = adas_surroundings();
   odd.cwd = "/srv/a \"b\": {c}\n#d";
   EXPECT_TRUE(load_policy(init_report(odd).text, "init", odd).errors.empty());
 }
