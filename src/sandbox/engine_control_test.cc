@@ -69,20 +69,9 @@ SandboxPlan fork_bomb(uint64_t limit) {
   return plan;
 }
 
-class EngineControl : public ::testing::TestWithParam<uid_t> {
- protected:
-  void SetUp() override {
-    if (::geteuid() != 0 && GetParam() != ::geteuid()) GTEST_SKIP() << "needs root to become another user";
-    before_ = count_litter();
-  }
-  void TearDown() override {
-    if (IsSkipped()) return;
-    EXPECT_EQ(before_, count_litter()) << "a run left something behind";
-  }
-  testing::Litter before_;
-};
+class EngineControl : public testing::EngineTest {};
 INSTANTIATE_TEST_SUITE_P(AsRootAndUser, EngineControl, ::testing::Values(0U, testing::kOrdinaryUser),
-                         [](const auto& info) { return info.param == 0 ? std::string("root") : std::string("user"); });
+                         testing::user_name);
 
 TEST_P(EngineControl, KillsTenProcessesAtOnce) {
   EXPECT_TRUE(as_user(GetParam(), [] {

@@ -2,6 +2,9 @@
 // a forked child that first takes the user's ids, because the engine asks who it is.
 #pragma once
 
+#include <gtest/gtest.h>
+#include <unistd.h>
+
 #include <functional>
 #include <string>
 
@@ -50,5 +53,23 @@ struct Litter {
 Litter count_litter();
 
 inline constexpr uid_t kOrdinaryUser = 12345;
+
+// One run of each test as root, one as an ordinary user; nothing may stay behind.
+class EngineTest : public ::testing::TestWithParam<uid_t> {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0 && GetParam() != ::geteuid()) GTEST_SKIP() << "needs root to become another user";
+    before_ = count_litter();
+  }
+  void TearDown() override {
+    if (IsSkipped()) return;
+    EXPECT_EQ(before_, count_litter()) << "a run left something behind";
+  }
+
+ private:
+  Litter before_;
+};
+
+inline std::string user_name(const ::testing::TestParamInfo<uid_t>& info) { return info.param == 0 ? "root" : "user"; }
 
 }  // namespace stockade::sandbox::testing

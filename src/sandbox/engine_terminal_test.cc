@@ -90,20 +90,9 @@ pid_t init_of_this_process() {
   return std::atoi(read_file(fmt::format("/proc/{0}/task/{0}/children", ::getpid()), 100)->c_str());
 }
 
-class EngineTerminal : public ::testing::TestWithParam<uid_t> {
- protected:
-  void SetUp() override {
-    if (::geteuid() != 0 && GetParam() != ::geteuid()) GTEST_SKIP() << "needs root to become another user";
-    before_ = count_litter();
-  }
-  void TearDown() override {
-    if (IsSkipped()) return;
-    EXPECT_EQ(before_, count_litter()) << "a run left something behind";
-  }
-  testing::Litter before_;
-};
+class EngineTerminal : public testing::EngineTest {};
 INSTANTIATE_TEST_SUITE_P(AsRootAndUser, EngineTerminal, ::testing::Values(0U, testing::kOrdinaryUser),
-                         [](const auto& info) { return info.param == 0 ? std::string("root") : std::string("user"); });
+                         testing::user_name);
 
 TEST_P(EngineTerminal, StopsTheAgentByCtrlZAndContinuesItAgain) {
   EXPECT_TRUE(as_user(GetParam(), [] {

@@ -17,34 +17,21 @@
 namespace stockade::sandbox {
 namespace {
 
-using testing::count_litter;
 using testing::Outcome;
 using testing::run_plan;
 using testing::shell_plan;
 using testing::TempTree;
 
-class Engine : public ::testing::TestWithParam<uid_t> {
+class Engine : public testing::EngineTest {
  protected:
-  void SetUp() override {
-    if (::geteuid() != 0 && GetParam() != ::geteuid()) GTEST_SKIP() << "needs root to become another user";
-    before_ = count_litter();
-  }
-  void TearDown() override {
-    if (IsSkipped()) return;
-    EXPECT_EQ(before_, count_litter()) << "a run left something behind";
-  }
   static bool is_root() { return GetParam() == 0; }
   static Outcome run(const SandboxPlan& plan, const testing::During& during = nullptr) {
     return run_plan(plan, GetParam(), during);
   }
   static Outcome sh(const std::string& script) { return run(shell_plan(script)); }
-
- private:
-  testing::Litter before_;
 };
 
-INSTANTIATE_TEST_SUITE_P(AsRootAndUser, Engine, ::testing::Values(0U, testing::kOrdinaryUser),
-                         [](const auto& info) { return info.param == 0 ? std::string("root") : std::string("user"); });
+INSTANTIATE_TEST_SUITE_P(AsRootAndUser, Engine, ::testing::Values(0U, testing::kOrdinaryUser), testing::user_name);
 
 #define EXPECT_RUNS(outcome, wanted_code)                         \
   do {                                                            \
