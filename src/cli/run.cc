@@ -82,6 +82,16 @@ int run(const RunOptions& options) {
     return kNotStarted;
   }
   const auto stdio = terminal::plan_stdio();
+  // On another core, meanwhile. Behind a relay the supervisor is a process of its own, which makes them itself.
+  std::optional<sandbox::NamespaceMaker> namespaces;
+  if (!stdio.relay) {
+    auto started = sandbox::NamespaceMaker::start();
+    if (!started) {
+      speaker.failed(started.error());
+      return kNotStarted;
+    }
+    namespaces = std::move(*started);
+  }
   auto prepared = supervisor::prepare_run({options.policy, options.preset, options.command, stdio.relay});
   if (!prepared) {
     speaker.failed(prepared.error());
@@ -98,6 +108,7 @@ int run(const RunOptions& options) {
     speaker.failed(settings.error());
     return start_failure(settings.error());
   }
+  settings->namespaces = std::move(namespaces);
   if (!stdio.relay) return supervise(std::move(*settings), speaker);
   settings->pty = stdio.pty;
   return terminal::run_behind_relay(stdio, [&](terminal::RelayLink link) {

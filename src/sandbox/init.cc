@@ -47,8 +47,8 @@ void hide_arguments() {
 
 Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
   std::vector<int> keep = launch.idmaps.descriptors();
-  keep.insert(keep.end(),
-              {channels.control, channels.agent, channels.built_read, channels.built_write, launch.sysctls.get()});
+  keep.insert(keep.end(), {channels.control, channels.agent, launch.sysctls.get(), launch.user_namespace.get(),
+                           launch.network_namespace.get()});
   keep.insert(keep.end(), std::begin(channels.stdio), std::end(channels.stdio));
   keep.insert(keep.end(), channels.entrances.begin(), channels.entrances.end());
   close_all_except(keep.data(), keep.size());
@@ -60,6 +60,8 @@ Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
     return fail_errno("leave all groups");
   }
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("forbid dumps of init");
+  if (launch.network_namespace && ::setns(launch.network_namespace.get(), CLONE_NEWNET) < 0)
+    return fail_errno("enter the sandbox's network");
   if (::setsid() < 0) return fail_errno("start a session of its own");
   if (::sethostname(launch.plan->hostname.data(), launch.plan->hostname.size()) < 0 || ::setdomainname("", 0) < 0)
     return fail_errno("set the sandbox's host name");
@@ -79,12 +81,12 @@ Result<Fd> watch_children() {
   return fd;
 }
 
-Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels, int terminal) {
+Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets) {
   clone_args args{};
   args.exit_signal = SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &args, sizeof(args));
   if (pid < 0) return fail_errno("fork the agent's process");
-  if (pid == 0) run_agent(launch, channels, terminal);
+  if (pid == 0) run_agent(launch, channels, terminal, notify_sockets);
   return static_cast<pid_t>(pid);
 }
 
@@ -184,13 +186,9 @@ void run_init(const Launch& launch, const InitChannels& channels) {
   const Fd children = must(watch_children());
   Fd terminals = must(make_terminals());
   Pty pty = must(make_terminal(launch, terminals.get()));
-  const pid_t agent = must(fork_agent(launch, channels, pty.slave.get()));
-  ::close(channels.agent);
-  ::close(channels.built_read);
   const RootFs root = must(build_root(launch, terminals.get()));
   terminals.reset();
-  const char built = root.notify_sockets ? 1 : 0;
-  must(write_all(channels.built_write, std::string_view(&built, 1)));
+  const pid_t agent = must(fork_agent(launch, channels, pty.slave.get(), root.notify_sockets));
   must(let_go_of_stdio());
   hide_arguments();
   must(give_up_privileges(launch, channels));

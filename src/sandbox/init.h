@@ -4,8 +4,8 @@
 //   init (pid 1)   makes the root, then gives up everything: ids of its own (root) or not dumpable (user), no
 //                  capability, its seccomp filter. It reaps, reports, and dies with the supervisor (death signal, and
 //                  the end of its socket). It leads the session, whose terminal is the agent's pty.
-//   agent (pid 2)  makes the network meanwhile, in parallel; then, inside the finished root, gives up everything and
-//                  waits for the word to exec. A process group of its own in init's session, the foreground one: the
+//   agent (pid 2)  forked inside the finished root: gives up everything and waits for the word to exec. A process group
+//   of its own in init's session, the foreground one: the
 //                  kernel stops no orphaned group, so a leader of its own session could not be stopped by Ctrl-Z.
 //
 // When the agent's process has ended, init reports and ends too, and with it everything inside.
@@ -17,33 +17,32 @@
 namespace stockade::sandbox {
 
 enum class Report : uint8_t {
-  failed,          // error: the launch is over
-  network,         // agent: namespaces made; descriptors: listeners, then the diag socket
-  user_namespace,  // agent (root mode): its ids are to be mapped
-  root,   // init: root made and privileges gone; descriptors: /proc, the private tmpfs, then the master of the pty
-  ready,  // agent: waits for release; descriptors: notify listener, user and mount namespace, a second diag socket
+  failed,      // error: the launch is over
+  namespaces,  // the maker of namespaces; descriptors: user, network, diag socket, listeners
+  root,        // init: root made and privileges gone; descriptors: /proc, the private tmpfs, then the master of the pty
+  ready,       // agent: waits for release; descriptors: notify listener, user and mount namespace, a second diag socket
   exec_failed,  // agent: errno and program
   exited,       // init: the agent's end
   stopped,
   continued,
 };
 
-enum class Order : uint8_t { mapped, release, stop_all, continue_all };
+enum class Order : uint8_t { release, stop_all, continue_all };
 
 struct InitChannels {
-  int control = -1;                       // init ↔ supervisor
-  int agent = -1;                         // agent ↔ supervisor
-  int built_read = -1, built_write = -1;  // init → agent: the root stands
-  int stdio[3] = {-1, -1, -1};            // -1: the pty
-  std::vector<int> entrances;             // of v1 cgroups; the agent's process goes in by itself
+  int control = -1;             // init ↔ supervisor
+  int agent = -1;               // agent ↔ supervisor
+  int stdio[3] = {-1, -1, -1};  // -1: the pty
+  std::vector<int> entrances;   // of v1 cgroups; the agent's process goes in by itself
   bool keep_kill = false;  // no cgroup can freeze: init stops everything by signal, and needs CAP_KILL in its namespace
 };
 
 // In the child of clone_init(). Never returns.
 [[noreturn]] void run_init(const Launch& launch, const InitChannels& channels);
 
-// The agent's part (init_agent.cc), with the slave of its pty or -1. Never returns.
-[[noreturn]] void run_agent(const Launch& launch, const InitChannels& channels, int terminal);
+// The agent's part (init_agent.cc), with the slave of its pty or -1. `notify_sockets`: a mount of the root needs
+// connects to be decided outside (root_fs.h). Never returns.
+[[noreturn]] void run_agent(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets);
 
 // An Error over the wire.
 std::string encode_failure(const Error& error);

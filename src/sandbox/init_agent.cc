@@ -1,5 +1,5 @@
-// The agent's process, from its fork to its exec. Order (hardening.md, section 3): network while init makes the root;
-// ids; terminal; what is inherited without asking; no_new_privs; Landlock; capabilities; seccomp last.
+// The agent's process, from its fork to its exec. Order (hardening.md, section 3): ids; terminal; what is inherited
+// without asking; no_new_privs; Landlock; capabilities; seccomp last.
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -23,8 +23,12 @@ namespace {
 
 class AgentProcess {
  public:
-  AgentProcess(const Launch& launch, const InitChannels& channels, int terminal)
-      : launch_(launch), plan_(*launch.plan), channels_(channels), terminal_(terminal) {}
+  AgentProcess(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets)
+      : launch_(launch),
+        plan_(*launch.plan),
+        channels_(channels),
+        notify_((plan_.notify_sockets || notify_sockets) && !launch.weakening.seccomp),
+        terminal_(terminal) {}
 
   [[noreturn]] void run() {
     if (auto done = become_ready(); !done) {
@@ -37,11 +41,9 @@ class AgentProcess {
  private:
   Result<void> become_ready() {
     for (const int entrance : channels_.entrances) STOCKADE_TRY(enter_cgroup(entrance));
-    std::vector<int> keep = {channels_.agent, channels_.built_read, launch_.sysctls.get(), terminal_.get()};
+    std::vector<int> keep = {channels_.agent, launch_.sysctls.get(), launch_.user_namespace.get(), terminal_.get()};
     keep.insert(keep.end(), std::begin(channels_.stdio), std::end(channels_.stdio));
     close_all_except(keep.data(), keep.size());
-    STOCKADE_TRY(make_network());
-    STOCKADE_TRY(await_root());
     STOCKADE_TRY(take_ids());
     STOCKADE_TRY(take_terminal());
     STOCKADE_TRY(enter_workdir());
@@ -52,35 +54,6 @@ class AgentProcess {
     if (!without.landlock) STOCKADE_TRY(restrict_paths());
     if (!without.capabilities) STOCKADE_TRY(drop_capabilities());
     return filter_calls();
-  }
-
-  Result<void> make_network() {
-    if (!launch_.weakening.network && ::unshare(CLONE_NEWNET) < 0) return fail_errno("make a network namespace");
-    net::TransparentListeners listeners;
-    if (launch_.weakening.network) {
-      // The launcher's network, as it is.
-    } else if (plan_.network) {
-      STOCKADE_TRY(net::route_everything_to_loopback());
-      STOCKADE_TRY(net::install_redirect_rules());
-      STOCKADE_ASSIGN(listeners, net::open_transparent_listeners(plan_.explicit_proxy));
-    } else {
-      STOCKADE_TRY(net::bring_up_loopback());
-    }
-    STOCKADE_ASSIGN(const Fd diag, net::open_socket_diag());
-    std::vector<int> fds = listeners.descriptors();
-    fds.push_back(diag.get());
-    return send_message(channels_.agent, WireWriter().put(Report::network).bytes(), fds);
-  }
-
-  Result<void> await_root() {
-    char built = 0;
-    if (::read(channels_.built_read, &built, 1) != 1)
-      return fail(ErrorKind::internal, "init ended before the root stood");
-    ::close(channels_.built_read);
-    notify_ = (plan_.notify_sockets || built == 1) && !launch_.weakening.seccomp;
-    // pivot_root moved our root with init's; the working directory only if it was the old root itself.
-    if (::chdir("/") < 0) return fail_errno("enter the new root");
-    return {};
   }
 
   // A second layer behind seccomp: this user namespace can have no child. By the host's /proc/sys, as ours is
@@ -96,11 +69,7 @@ class AgentProcess {
       forbid_user_namespaces();
       return {};
     }
-    // Only now: while the new root lies over the old one, the kernel takes us for chrooted and makes no namespace.
-    if (::unshare(CLONE_NEWUSER) < 0)
-      return std::unexpected(Error::from_errno("make a user namespace").hint("run 'stockade doctor'"));
-    STOCKADE_TRY(send_message(channels_.agent, WireWriter().put(Report::user_namespace).bytes()));
-    STOCKADE_TRY(await(Order::mapped));
+    if (::setns(launch_.user_namespace.get(), CLONE_NEWUSER) < 0) return fail_errno("enter the agent's user namespace");
     forbid_user_namespaces();
     STOCKADE_TRY(keep_capabilities_across_ids());
     if (::setresgid(plan_.gid, plan_.gid, plan_.gid) < 0 || ::setresuid(plan_.uid, plan_.uid, plan_.uid) < 0)
@@ -221,15 +190,15 @@ class AgentProcess {
   const Launch& launch_;
   const SandboxPlan& plan_;
   const InitChannels& channels_;
-  bool notify_ = false;
+  const bool notify_;
   Fd terminal_;                                 // the slave, until the streams are connected
   Fd user_namespace_, mount_namespace_, diag_;  // for the observer
 };
 
 }  // namespace
 
-void run_agent(const Launch& launch, const InitChannels& channels, int terminal) {
-  AgentProcess(launch, channels, terminal).run();
+void run_agent(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets) {
+  AgentProcess(launch, channels, terminal, notify_sockets).run();
 }
 
 }  // namespace stockade::sandbox

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace stockade::sandbox {
 
@@ -40,11 +42,13 @@ Result<void> write_proc(const std::string& path, std::string_view text) {
 
 }  // namespace
 
+Mode choose_mode() { return ::geteuid() == 0 && has_whole_uid_map() ? Mode::root : Mode::user; }
+
 Result<Identity> choose_identity(const SandboxPlan& plan) {
   Identity identity;
   identity.uid = plan.uid;
   identity.gid = plan.gid;
-  if (::geteuid() == 0 && has_whole_uid_map()) {
+  if (choose_mode() == Mode::root) {
     STOCKADE_ASSIGN(const uint32_t block, choose_id_block());
     identity.mode = Mode::root;
     identity.init_kuid = identity.init_kgid = block;
@@ -57,31 +61,51 @@ Result<Identity> choose_identity(const SandboxPlan& plan) {
   return identity;
 }
 
-Result<std::optional<Pid>> clone_init(const InitClone& options) {
-  int pidfd = -1;
+namespace {
+
+// The new process's id, 0 in it, or -errno. `parent`: whose child it is to be, ours (0) or our parent's (CLONE_PARENT).
+long clone_into_namespaces(int cgroup, uint64_t parent) {
   clone_args args{};
   args.flags =
-      CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-  if (options.mode == Mode::user) args.flags |= CLONE_NEWUSER;
-  if (options.cgroup >= 0) {
+      CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | parent;
+  if (cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
-    args.cgroup = static_cast<uint64_t>(options.cgroup);
+    args.cgroup = static_cast<uint64_t>(cgroup);
   }
-  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  args.exit_signal = SIGCHLD;
+  args.exit_signal = parent ? 0 : SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &args, sizeof(args));
-  if (pid == 0) return std::nullopt;
-  if (pid < 0) {
-    const int number = errno;
-    Error error = Error::from_errno("make the sandbox's namespaces", number);
-    if (number != EPERM && number != EACCES && number != ENOSPC) return std::unexpected(std::move(error));
-    return std::unexpected(std::move(error)
-                               .kind(ErrorKind::unavailable)
-                               .hint(options.mode == Mode::user
-                                         ? "unprivileged user namespaces are switched off here: run 'stockade doctor'"
-                                         : "root without CAP_SYS_ADMIN here (a container?): run 'stockade doctor'"));
+  return pid < 0 ? -errno : pid;
+}
+
+// Only a process inside the user namespace may make the others, and we must stay outside: a passing child goes in and
+// makes init as its sibling. It borrows our memory and holds us until it is gone (vfork(2)); init gets a copy.
+long clone_inside(int user_namespace, int cgroup) {
+  volatile long pid = -EINVAL;
+  const pid_t passing = ::vfork();
+  if (passing < 0) return -errno;
+  if (passing == 0) {
+    if (::setns(user_namespace, CLONE_NEWUSER) < 0)
+      pid = -errno;
+    else
+      pid = clone_into_namespaces(cgroup, CLONE_PARENT);
+    if (pid == 0) return 0;
+    ::_exit(0);
   }
-  return Pid(static_cast<pid_t>(pid), Fd(pidfd));
+  while (::waitpid(passing, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return pid;
+}
+
+}  // namespace
+
+Result<std::optional<Pid>> clone_init(const InitClone& options) {
+  const long pid = options.user_namespace < 0 ? clone_into_namespaces(options.cgroup, 0)
+                                              : clone_inside(options.user_namespace, options.cgroup);
+  if (pid == 0) return std::nullopt;
+  if (pid < 0) return std::unexpected(Error::from_errno("make the sandbox's namespaces", static_cast<int>(-pid)));
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
+  if (!pidfd) return fail_errno("hold on to init");
+  return Pid(static_cast<pid_t>(pid), std::move(pidfd));
 }
 
 Result<void> map_own_ids(const Identity& identity, uid_t outer_uid, gid_t outer_gid) {

@@ -28,19 +28,21 @@ struct Identity {
 };
 
 // Root mode needs the whole identity uid map (a "root" inside somebody's user namespace is an ordinary user here).
+Mode choose_mode();
 Result<Identity> choose_identity(const SandboxPlan& plan);
 
 struct InitClone {
-  Mode mode = Mode::user;
-  int cgroup = -1;  // a cgroup2 directory to be born in, or -1
+  int user_namespace = -1;  // user mode: the one to be born in
+  int cgroup = -1;          // a cgroup2 directory to be born in, or -1
 };
-// Clones the caller (single-threaded) into new namespaces. Absent value: we are the child.
+// Clones the caller (single-threaded) into new mount, pid, IPC, UTS and cgroup namespaces. Absent value: we are the
+// child.
 Result<std::optional<Pid>> clone_init(const InitClone& options);
 
-// In the new user namespace of user mode, by init itself: its own uid and gid, and nothing else.
+// In the user namespace of user mode, by init itself: its own uid and gid, and nothing else.
 Result<void> map_own_ids(const Identity& identity, uid_t outer_uid, gid_t outer_gid);
 
-// From outside, as root, for a process that has just made its user namespace: plan ids → the agent's kernel ids.
+// From outside, as root, for a process that has made a user namespace: plan ids → the agent's kernel ids.
 Result<void> map_ids_of(pid_t pid, const Identity& identity);
 
 }  // namespace stockade::sandbox

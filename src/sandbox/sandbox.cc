@@ -61,7 +61,7 @@ class NativeSandbox::Impl {
     for (const std::string& directory : scratch_) (void)remove_tree(directory);
   }
 
-  Result<void> begin();
+  Result<void> begin(std::optional<NamespaceMaker> maker);
   Result<void> await_ready();
   Result<void> start_exec() { return tell_agent(Order::release); }
   Result<void> await_exec();
@@ -81,9 +81,11 @@ class NativeSandbox::Impl {
   bool is_on_pty(int stream) const { return plan_.terminal && options_.pty[stream]; }
   Result<void> check_stdio() const;
   Result<void> make_cgroup();
+  Result<void> start_maker(std::optional<NamespaceMaker> given);
+  Result<void> take_namespaces();
   Result<void> clone();
   Result<void> hear(int socket);
-  Result<void> take_network(LaunchMessage& message);
+  Result<void> hold_agent(pid_t pid);
   Result<void> take_root(LaunchMessage& message);
   Result<void> take_ready(LaunchMessage& message);
   Result<void> tell_agent(Order order);
@@ -97,7 +99,9 @@ class NativeSandbox::Impl {
 
   const SandboxPlan plan_;
   const Options options_;
-  std::optional<Launch> launch_;  // until init and the agent's process have done what it says
+  // Until init and the agent's process have done what it says.
+  std::optional<Launch> launch_;
+  std::optional<NamespaceMaker> maker_;
   RunCgroup cgroup_;
   Pid init_;
   Fd agent_;  // the agent's process until its exec
@@ -106,7 +110,7 @@ class NativeSandbox::Impl {
   Fd proc_;
   Fd usage_;
   std::vector<std::string> scratch_;
-  bool has_network_ = false, has_root_ = false, is_ready_ = false;
+  bool has_root_ = false, is_ready_ = false;
   bool reported_end_ = false;
   uint64_t reported_kills_ = 0;
   std::unique_ptr<DiskMeter> disk_;
@@ -162,7 +166,7 @@ bool NativeSandbox::Impl::is_our_own_stop(Report report) {
 Result<void> NativeSandbox::Impl::make_cgroup() {
   const Limits& limits = plan_.limits;
   const CgroupRequest request{options_.run_id, cgroup_limit(limits.memory), cgroup_limit(limits.cpus),
-                              cgroup_limit(limits.pids), !options_.worker_pids.empty()};
+                              cgroup_limit(limits.pids)};
   STOCKADE_ASSIGN(cgroup_, RunCgroup::create(request, find_own_cgroups()));
   // A limit that the plan calls hard, and that no cgroup here holds, is not run.
   if (request.memory && !cgroup_.has_memory())
@@ -187,34 +191,61 @@ Result<void> NativeSandbox::Impl::check_stdio() const {
   return {};
 }
 
-Result<void> NativeSandbox::Impl::begin() {
+Result<void> NativeSandbox::Impl::begin(std::optional<NamespaceMaker> maker) {
   STOCKADE_TRY(check_stdio());
+  STOCKADE_TRY(start_maker(std::move(maker)));
   STOCKADE_ASSIGN(launch_, prepare_launch(plan_));
   launch_->weakening = options_.weakening;
+  for (int i = 0; launch_->identity.mode == Mode::root && i < 3; ++i) {
+    if (!is_on_pty(i)) open_pipe_to_others(options_.stdio[i]);
+  }
   if (launch_->scratch_on_disk) {
     for (size_t i = 0; i < plan_.mounts.size(); ++i) {
       if (plan_.mounts[i].kind == MountKind::scratch) scratch_.push_back(scratch_directory(plan_, i));
     }
   }
   STOCKADE_TRY(make_cgroup());
+  STOCKADE_TRY(take_namespaces());
   return clone();
+}
+
+// One that was started before the plan was known may have made what this plan does not want.
+Result<void> NativeSandbox::Impl::start_maker(std::optional<NamespaceMaker> given) {
+  using Network = NamespaceMaker::Network;
+  const Network network = options_.weakening.network ? Network::of_the_launcher
+                          : plan_.network            ? Network::redirected
+                                                     : Network::loopback_only;
+  if (given && given->network() == network) {
+    maker_ = std::move(given);
+    return {};
+  }
+  STOCKADE_ASSIGN(maker_, NamespaceMaker::start(network));
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::take_namespaces() {
+  STOCKADE_ASSIGN(MadeNamespaces made, maker_->take(plan_.explicit_proxy));
+  if (launch_->identity.mode == Mode::root) STOCKADE_TRY(map_ids_of(maker_->pid(), launch_->identity));
+  maker_->let_go();
+  launch_->user_namespace = std::move(made.user);
+  launch_->network_namespace = std::move(made.network);
+  handles_.listeners = std::move(made.listeners);
+  handles_.socket_diag = std::move(made.socket_diag);
+  return {};
 }
 
 Result<void> NativeSandbox::Impl::clone() {
   find_argument_area();
   STOCKADE_ASSIGN(auto control, make_launch_channel());
   STOCKADE_ASSIGN(auto agent, make_launch_channel());
-  STOCKADE_ASSIGN(auto built, make_pipe());
   STOCKADE_ASSIGN(const std::vector<Fd> entrances, cgroup_.entrances());
-  InitChannels channels{.control = control[1].get(),
-                        .agent = agent[1].get(),
-                        .built_read = built.read.get(),
-                        .built_write = built.write.get()};
+  InitChannels channels{.control = control[1].get(), .agent = agent[1].get()};
   for (int i = 0; i < 3; ++i) channels.stdio[i] = is_on_pty(i) ? -1 : options_.stdio[i];
   for (const Fd& entrance : entrances) channels.entrances.push_back(entrance.get());
   channels.keep_kill = launch_->identity.mode == Mode::root && !cgroup_.can_freeze();
-  auto pid = clone_init({.mode = launch_->identity.mode, .cgroup = cgroup_.leaf()});
-  if (!pid && cgroup_.leaf() >= 0 && cgroup_.do_without_leaf()) pid = clone_init({.mode = launch_->identity.mode});
+  const int born_in = launch_->identity.mode == Mode::user ? launch_->user_namespace.get() : -1;
+  auto pid = clone_init({.user_namespace = born_in, .cgroup = cgroup_.leaf()});
+  if (!pid && cgroup_.leaf() >= 0 && cgroup_.do_without_leaf()) pid = clone_init({.user_namespace = born_in});
   if (!pid) return std::unexpected(std::move(pid).error());
   if (!*pid) run_init(*launch_, channels);
   init_ = std::move(**pid);
@@ -223,7 +254,14 @@ Result<void> NativeSandbox::Impl::clone() {
   return {};
 }
 
+// Whoever failed said why before it ended, perhaps behind messages that nobody took yet.
 Error NativeSandbox::Impl::launch_died() {
+  for (const int socket : {control_.get(), agent_.get()}) {
+    for (auto said = receive_launch_message(socket, false); said && said->state == ReceiveState::message;
+         said = receive_launch_message(socket, false)) {
+      if (tag_of(*said) == Report::failed) return decode_failure(body_of(*said));
+    }
+  }
   std::string how = "without a word";
   if (auto end = init_.poll(); end && *end)
     how = fmt::format("by {} {}", (*end)->signalled ? "signal" : "status", (*end)->code);
@@ -231,7 +269,7 @@ Error NativeSandbox::Impl::launch_died() {
 }
 
 Result<void> NativeSandbox::Impl::await_ready() {
-  while (!has_network_ || !has_root_ || !is_ready_) {
+  while (!has_root_ || !is_ready_) {
     pollfd watched[2] = {{control_.get(), POLLIN, 0}, {agent_.get(), POLLIN, 0}};
     const int count = ::poll(watched, 2, kLaunchPatience);
     if (count < 0 && errno == EINTR) continue;
@@ -249,20 +287,8 @@ Result<void> NativeSandbox::Impl::await_ready() {
 Result<void> NativeSandbox::Impl::hear(int socket) {
   STOCKADE_ASSIGN(LaunchMessage message, receive_launch_message(socket, false));
   if (message.state == ReceiveState::would_block) return {};
-  if (message.state == ReceiveState::closed) {
-    // The other one may have said why.
-    const int other = socket == control_.get() ? agent_.get() : control_.get();
-    auto reason = receive_launch_message(other, false);
-    if (reason && reason->state == ReceiveState::message && tag_of(*reason) == Report::failed)
-      return std::unexpected(decode_failure(body_of(*reason)));
-    return std::unexpected(launch_died());
-  }
+  if (message.state == ReceiveState::closed) return std::unexpected(launch_died());
   switch (tag_of(message)) {
-    case Report::network:
-      return take_network(message);
-    case Report::user_namespace:
-      STOCKADE_TRY(map_ids_of(handles_.agent, launch_->identity));
-      return tell_agent(Order::mapped);
     case Report::root:
       return take_root(message);
     case Report::ready:
@@ -270,11 +296,8 @@ Result<void> NativeSandbox::Impl::hear(int socket) {
     case Report::failed:
       return std::unexpected(decode_failure(body_of(message)));
     case Report::exited:
-      // Its own report, when it could make one, lies in its socket.
-      if (auto reason = receive_launch_message(agent_.get(), false);
-          reason && tag_of(*reason) == Report::failed && !reason->bytes.empty())
-        return std::unexpected(decode_failure(body_of(*reason)));
       return std::unexpected(launch_died());
+    case Report::namespaces:
     case Report::exec_failed:
     case Report::stopped:
     case Report::continued:
@@ -283,19 +306,12 @@ Result<void> NativeSandbox::Impl::hear(int socket) {
   return fail(ErrorKind::internal, "the sandbox's set-up said something unexpected");
 }
 
-Result<void> NativeSandbox::Impl::take_network(LaunchMessage& message) {
-  if (message.fds.empty() || message.sender <= 0)
-    return fail(ErrorKind::internal, "the sandbox's network is incomplete");
-  handles_.agent = message.sender;
-  handles_.socket_diag = std::move(message.fds.back());
-  message.fds.pop_back();
-  if (plan_.network) {
-    STOCKADE_ASSIGN(handles_.listeners, net::TransparentListeners::from_descriptors(std::move(message.fds)));
-  }
-  agent_pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, handles_.agent, 0)));
+Result<void> NativeSandbox::Impl::hold_agent(pid_t pid) {
+  if (pid <= 0) return fail(ErrorKind::internal, "the agent's process can't be told");
+  handles_.agent = pid;
+  agent_pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!agent_pidfd_ && errno == ESRCH) return std::unexpected(launch_died());
   if (!agent_pidfd_) return fail_errno("hold on to the agent's process");
-  for (const pid_t worker : options_.worker_pids) STOCKADE_TRY(cgroup_.charge(worker));
-  has_network_ = true;
   return {};
 }
 
@@ -321,6 +337,7 @@ Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
                            &handles_.observer_diag};
     for (size_t i = 0; i < 4; ++i) *handles[i] = std::move(message.fds[i]);
   }
+  STOCKADE_TRY(hold_agent(message.sender));
   is_ready_ = true;
   return {};
 }
@@ -336,6 +353,7 @@ Result<void> NativeSandbox::Impl::await_exec() {
   STOCKADE_ASSIGN(const LaunchMessage answer, receive_launch_message(agent_.get(), true));
   agent_.reset();
   launch_.reset();  // only now: it waits for the holders of id maps to end
+  maker_.reset();
   if (answer.state == ReceiveState::closed) return {};
   WireReader reader(body_of(answer));
   const int number = reader.get<int32_t>();
@@ -443,9 +461,11 @@ NativeSandbox::NativeSandbox(NativeSandbox&&) noexcept = default;
 NativeSandbox& NativeSandbox::operator=(NativeSandbox&&) noexcept = default;
 NativeSandbox::~NativeSandbox() = default;
 
-Result<NativeSandbox> NativeSandbox::begin(const SandboxPlan& plan, const Options& options) {
+Result<NativeSandbox> NativeSandbox::begin(const SandboxPlan& plan, const Options& options,
+                                           std::optional<NamespaceMaker> maker) {
   auto impl = std::make_unique<Impl>(plan, options);
-  if (auto done = impl->begin(); !done) return std::unexpected(std::move(done).error().context("start the sandbox"));
+  if (auto done = impl->begin(std::move(maker)); !done)
+    return std::unexpected(std::move(done).error().context("start the sandbox"));
   return NativeSandbox(std::move(impl));
 }
 

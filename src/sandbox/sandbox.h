@@ -8,6 +8,7 @@
 
 #include "base/pid.h"
 #include "net/transparent.h"
+#include "sandbox/namespace_maker.h"
 #include "sandbox/plan.h"
 #include "sandbox/weakening.h"
 
@@ -35,13 +36,11 @@ class NativeSandbox {
     // What isn't on the pty is handed in as it is, and must be no terminal, directory or block device.
     int stdio[3] = {0, 1, 2};
     bool pty[3] = {true, true, true};  // with plan.terminal: the streams that are the pty (StdioPlan.pty)
-    // Charged to the run's cgroup, not killed with it; they must have ended before the sandbox is destroyed. Moving a
-    // process into a v1 cgroup takes 12 ms (a grace period of RCU), so give them limits of their own where that
-    // matters.
-    std::vector<pid_t> worker_pids;
-    Weakening weakening;  // the probe only
+    Weakening weakening;               // the probe only
   };
-  static Result<NativeSandbox> begin(const SandboxPlan& plan, const Options& options);
+  // With a maker that was started earlier, or one of its own.
+  static Result<NativeSandbox> begin(const SandboxPlan& plan, const Options& options,
+                                     std::optional<NamespaceMaker> maker = std::nullopt);
   Result<void> await_ready();
   static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);  // both
   NativeSandbox(NativeSandbox&&) noexcept;

@@ -169,7 +169,8 @@ Result<void> Run::begin_sandbox() {
   options.weakening = settings_.weakening;
   for (size_t i = 0; i < 3; ++i) options.stdio[i] = settings_.stdio[i];
   for (size_t i = 0; i < 3; ++i) options.pty[i] = settings_.pty[i];
-  STOCKADE_ASSIGN(auto sandbox, sandbox::NativeSandbox::begin(settings_.plan, options));
+  STOCKADE_ASSIGN(auto sandbox,
+                  sandbox::NativeSandbox::begin(settings_.plan, options, std::move(settings_.namespaces)));
   sandbox_.emplace(std::move(sandbox));
   return {};
 }
@@ -276,9 +277,13 @@ egress::AdmissionVerdict Run::admit(const egress::FlowRequest& request) {
   auto made = programs_->is_made_by(request.client, request.original, request.rule.programs);
   if (made && *made) return verdict;
   verdict.allowed = false;
-  verdict.reason = made ? "no program that the rule names made this connection"
-                        : "which program made this connection can't be told: " + made.error().message();
-  verdict.hint = "add the program to `programs` of the rule";
+  const std::string& asked = programs_->asked();
+  if (!made)
+    verdict.reason = "which program made this connection can't be told: " + made.error().message();
+  else
+    verdict.reason = asked.empty() ? "no program that the rule names made this connection"
+                                   : fmt::format("{} made this connection, and the rule does not name it", asked);
+  verdict.hint = fmt::format("add {} to `programs` of the rule", asked.empty() ? "the program" : asked);
   return verdict;
 }
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "monitor/ended_by.h"
 #include "policy/policy.h"
+#include "sandbox/namespace_maker.h"
 #include "sandbox/plan.h"
 #include "sandbox/weakening.h"
 #include "supervisor/run_directory.h"
@@ -23,8 +24,9 @@ namespace stockade::supervisor {
 struct RunSettings {
   policy::Policy policy;
   sandbox::SandboxPlan plan;
-  sandbox::Weakening weakening;             // the probe only
-  std::vector<std::string> writable_trees;  // watched for what would run later
+  sandbox::Weakening weakening;                       // the probe only
+  std::optional<sandbox::NamespaceMaker> namespaces;  // started while the policy was read
+  std::vector<std::string> writable_trees;            // watched for what would run later
   Places places;
   std::string name;
   std::vector<std::string> policy_sources;

@@ -317,6 +317,9 @@ const done = require('child_process').spawnSync('{modules / binary}', process.ar
         """, env={"PATH": f"{online.home}/.npm-global/bin:{PATH}"}, policy=POLICY.format(ca=online.internet.ca, more="",
             names="    - { host: other.test, ports: [8080], protocol: http, programs: [agent] }"))
     assert done.stdout.split("\n") == ["hello from other.test:8080", "403", "403", ""], (done, online.events())
+    for program in ("/usr/bin/curl", f"{modules}/@acme/other/agent"):
+        event, = online.events(decision="deny", subject="other.test:8080", reason=f"{program} made this connection")
+        assert event["hint"] == f"add {program} to `programs` of the rule", event
 
 
 @pytest.mark.parametrize("limit, script, by", [

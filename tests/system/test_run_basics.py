@@ -1,9 +1,13 @@
 """`stockade run`: exit statuses, streams, environment, working directory."""
 import os
+import shlex
 import signal
+import subprocess
 import tempfile
 
 import pytest
+
+from person import PROGRAM
 
 WORK = "files: [{ host: ., access: write }]\n"
 
@@ -173,3 +177,13 @@ def test_the_policys_tests_run_before_the_start(stockade):
     done = stockade.run("echo", "started", policy=WORK + 'tests: [{ connect: "evil.example:443", expect: allow }]\n')
     assert done.status == 125, done
     assert "started" not in done.stdout and "evil.example" in done.stderr
+
+
+def test_the_streams_have_paths(stockade):
+    """/dev/stdin and its like, where they are pipes of the person's."""
+    script = "cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; echo fd >> /proc/self/fd/1"
+    words = stockade.command(PROGRAM, "run", "--quiet", "--policy", stockade.policy("run: { workdir: /tmp }\n"), "--", "sh", "-c", script)
+    line = " ".join(shlex.quote(word) for word in words[words.index(str(PROGRAM)):])
+    piped = [*words[:words.index(str(PROGRAM))], "bash", "-c", f"echo in | {{ {line} 2>&1 >&3 | sed 's/^/E /' >&4; }} 3>&1 4>&1 | sort"]
+    done = subprocess.run(piped, cwd=stockade.work, env=stockade.environment(), text=True, capture_output=True, timeout=60)
+    assert done.stdout.split("\n") == ["E err", "fd", "in", "out", ""], done
