@@ -103,7 +103,7 @@ int run(const RunOptions& options) {
   if (prepared->compiled.default_workspace)
     speaker.note("note", fmt::format("{} is writable, since no policy says which files the agent may have",
                                      prepared->surroundings.cwd));
-  auto settings = supervisor::make_settings(*prepared, options.name);
+  auto settings = supervisor::make_settings(std::move(*prepared), options.name);
   if (!settings) {
     speaker.failed(settings.error());
     return start_failure(settings.error());

@@ -15,7 +15,6 @@ namespace stockade::sandbox {
 namespace {
 
 constexpr uint64_t kCpuPeriod = 100'000;  // microseconds
-constexpr uint64_t kWorkerRoom = 64;      // processes and threads of ours in a charged group
 constexpr int kRemoveTries = 200;         // a millisecond apart
 constexpr int kFreezeWait = 1000;         // milliseconds
 
@@ -98,32 +97,24 @@ Result<RunCgroup> RunCgroup::create(const CgroupRequest& request, const CgroupPl
 Result<void> RunCgroup::make_v2(const CgroupRequest& request, const CgroupPlaces& places, const std::string& name) {
   const auto parent = find_v2_parent(places);
   if (!parent) return {};
-  if (request.workers && parent->memory) {
-    // Processes in siblings, the limits above: no controller is handed down, so the inner group may stay without.
-    STOCKADE_ASSIGN(v2_all_, make_group(parent->directory, name));
-    STOCKADE_ASSIGN(v2_workers_, make_group(parent->directory + "/" + name, "workers"));
-    STOCKADE_ASSIGN(v2_, make_group(parent->directory + "/" + name, "agent"));
-  } else {
-    STOCKADE_ASSIGN(v2_, make_group(parent->directory, name));
-  }
-  const Fd& limited = v2_all_.directory ? v2_all_.directory : v2_.directory;
+  STOCKADE_ASSIGN(v2_, make_group(parent->directory, name));
   can_kill_ = ::faccessat(v2_.directory.get(), "cgroup.kill", W_OK, 0) == 0;      // 5.14
   can_freeze_ = ::faccessat(v2_.directory.get(), "cgroup.freeze", W_OK, 0) == 0;  // 5.2
   if (request.memory && parent->memory) {
-    STOCKADE_TRY(write_file(limited, "memory.max", std::to_string(*request.memory)));
+    STOCKADE_TRY(write_file(v2_.directory, "memory.max", std::to_string(*request.memory)));
     // Absent where the kernel has no swap accounting.
-    if (auto swap = write_file(limited, "memory.swap.max", "0"); !swap && swap.error().error_number() != ENOENT)
+    if (auto swap = write_file(v2_.directory, "memory.swap.max", "0"); !swap && swap.error().error_number() != ENOENT)
       return swap;
-    STOCKADE_TRY(write_file(limited, "memory.oom.group", "1"));
+    STOCKADE_TRY(write_file(v2_.directory, "memory.oom.group", "1"));
     v2_memory_ = true;
   }
   if (request.cpus && parent->cpus) {
-    STOCKADE_TRY(write_file(limited, "cpu.max", fmt::format("{} {}", *request.cpus * kCpuPeriod / 1000, kCpuPeriod)));
+    STOCKADE_TRY(
+        write_file(v2_.directory, "cpu.max", fmt::format("{} {}", *request.cpus * kCpuPeriod / 1000, kCpuPeriod)));
     v2_cpus_ = true;
   }
   if (request.pids && parent->pids) {
-    STOCKADE_TRY(
-        write_file(limited, "pids.max", std::to_string(*request.pids + 1 + (request.workers ? kWorkerRoom : 0))));
+    STOCKADE_TRY(write_file(v2_.directory, "pids.max", std::to_string(*request.pids + 1)));
     v2_pids_ = true;
   }
   return {};
@@ -154,8 +145,6 @@ RunCgroup& RunCgroup::operator=(RunCgroup&& other) noexcept {
   if (this != &other) {
     (void)remove();
     v2_ = std::move(other.v2_);
-    v2_workers_ = std::move(other.v2_workers_);
-    v2_all_ = std::move(other.v2_all_);
     memory_ = std::move(other.memory_);
     cpu_ = std::move(other.cpu_);
     freezer_ = std::move(other.freezer_);
@@ -183,14 +172,6 @@ Result<std::vector<Fd>> RunCgroup::entrances() const {
 
 Result<void> enter_cgroup(int entrance) {
   if (::write(entrance, "0", 1) != 1) return fail_errno("enter the run's cgroup");
-  return {};
-}
-
-Result<void> RunCgroup::charge(pid_t pid) {
-  const std::string text = std::to_string(pid);
-  for (const Group* group : {&v2_workers_, &memory_, &cpu_}) {
-    if (group->directory) STOCKADE_TRY(write_file(group->directory, "cgroup.procs", text));
-  }
   return {};
 }
 
@@ -237,22 +218,20 @@ Result<void> RunCgroup::thaw() {
 }
 
 std::optional<uint64_t> RunCgroup::memory_used() const {
-  if (v2_memory_)
-    return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.current"), "");
+  if (v2_memory_) return number_of(read_small(v2_.directory, "memory.current"), "");
   if (memory_.directory) return number_of(read_small(memory_.directory, "memory.usage_in_bytes"), "");
   return std::nullopt;
 }
 
 uint64_t RunCgroup::out_of_memory_kills() const {
-  if (v2_memory_)
-    return number_of(read_small(v2_all_.directory ? v2_all_.directory : v2_.directory, "memory.events"), "oom_kill");
+  if (v2_memory_) return number_of(read_small(v2_.directory, "memory.events"), "oom_kill");
   if (memory_.directory) return number_of(read_small(memory_.directory, "memory.oom_control"), "oom_kill");
   return 0;
 }
 
 Result<void> RunCgroup::remove() {
   Result<void> outcome;
-  for (Group* group : {&v2_, &v2_workers_, &v2_all_, &memory_, &cpu_, &freezer_}) {
+  for (Group* group : {&v2_, &memory_, &cpu_, &freezer_}) {
     if (auto done = remove_group(*group); !done && outcome) outcome = std::move(done);
   }
   return outcome;
@@ -276,7 +255,6 @@ Result<int> remove_leftover_cgroups(const std::string& run_id, const CgroupPlace
     (void)write_file(*directory, "freezer.state", "THAWED");
     bool removed = false;
     for (int i = 0; i < kRemoveTries && !removed; ++i) {
-      for (const char* inner : {"agent", "workers"}) (void)::unlinkat(directory->get(), inner, AT_REMOVEDIR);
       removed = ::rmdir(path.c_str()) == 0 || errno == ENOENT;
       if (!removed) wait_a_millisecond();
     }

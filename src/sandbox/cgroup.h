@@ -40,7 +40,6 @@ struct CgroupRequest {
   std::optional<uint64_t> memory;  // bytes
   std::optional<uint64_t> cpus;    // thousandths
   std::optional<uint64_t> pids;
-  bool workers = false;  // processes of ours are to be charged as well, but not killed
 };
 
 class RunCgroup {
@@ -62,8 +61,6 @@ class RunCgroup {
   // The v1 groups, to be entered by a process itself (enter_cgroup), which has no children yet: a single thread that
   // moves itself takes 0.08 ms; moving another process waits for a grace period of RCU, 12 ms on an idle machine.
   Result<std::vector<Fd>> entrances() const;
-  // Charges a worker of ours to the run.
-  Result<void> charge(pid_t pid);
   // The kernel would not let a process be born in the leaf: without limits on it, kill and freeze otherwise.
   Result<void> do_without_leaf();
   Result<void> kill();
@@ -85,8 +82,7 @@ class RunCgroup {
   Result<void> make_v2(const CgroupRequest& request, const CgroupPlaces& places, const std::string& name);
   Result<void> make_v1(const CgroupRequest& request, const CgroupPlaces& places, const std::string& name);
 
-  Group v2_;                   // the leaf
-  Group v2_workers_, v2_all_;  // beside and above it, when workers are charged
+  Group v2_;  // the leaf
   Group memory_, cpu_, freezer_;
   bool v2_memory_ = false, v2_cpus_ = false, v2_pids_ = false;
   bool can_kill_ = false, can_freeze_ = false;

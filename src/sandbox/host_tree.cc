@@ -159,10 +159,13 @@ std::optional<std::string> HostTree::read_head(const std::string& path, size_t s
   const Fd fd = open_inside(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   struct stat status{};
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
-  std::string head(size, '\0');
-  const ssize_t got = ::pread(fd.get(), head.data(), size, 0);
+  ssize_t got = -1;
+  std::string head;
+  head.resize_and_overwrite(size, [&](char* data, size_t room) {
+    got = ::pread(fd.get(), data, room, 0);
+    return static_cast<size_t>(std::max<ssize_t>(got, 0));
+  });
   if (got < 0) return std::nullopt;
-  head.resize(static_cast<size_t>(got));
   return head;
 }
 

@@ -62,17 +62,17 @@ Result<Prepared> prepare_run(const PrepareRequest& request) {
   return prepared;
 }
 
-Result<RunSettings> make_settings(const Prepared& prepared, const std::string& name) {
+Result<RunSettings> make_settings(Prepared prepared, const std::string& name) {
   STOCKADE_TRY(policy::record_start(prepared.layered, prepared.policy_surroundings));
   RunSettings settings;
-  settings.policy = prepared.layered.policy;
-  settings.plan = prepared.compiled.plan;
-  settings.writable_trees = prepared.compiled.writable_trees;
+  settings.effective_policy = policy::to_json(prepared.layered.policy);
+  settings.policy_digest = policy::policy_hash(prepared.layered.policy);
+  settings.policy = std::move(prepared.layered.policy);
+  settings.plan = std::move(prepared.compiled.plan);
+  settings.writable_trees = std::move(prepared.compiled.writable_trees);
   settings.places = Places{prepared.surroundings.state_dir, prepared.surroundings.runtime_dir};
   settings.name = name;
   for (const auto& source : prepared.layered.sources) settings.policy_sources.push_back(source.name);
-  settings.effective_policy = policy::to_json(prepared.layered.policy);
-  settings.policy_digest = policy::policy_hash(prepared.layered.policy);
   return settings;
 }
 

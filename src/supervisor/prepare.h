@@ -29,6 +29,6 @@ struct Prepared {
 Result<Prepared> prepare_run(const PrepareRequest& request);
 
 // The settings of a run; record_start() has remembered what it may write.
-Result<RunSettings> make_settings(const Prepared& prepared, const std::string& name);
+Result<RunSettings> make_settings(Prepared prepared, const std::string& name);
 
 }  // namespace stockade::supervisor

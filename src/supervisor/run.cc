@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
+#include "base/confine.h"
 #include "event/log.h"
 #include "loop/loop.h"
 #include "monitor/limits.h"
@@ -12,6 +13,7 @@
 #include "sandbox/launch.h"
 #include "sandbox/persistence_watch.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/seccomp_filter.h"
 #include "sandbox/staging.h"
 #include "supervisor/run_parts.h"
 
@@ -122,6 +124,10 @@ Result<void> Run::start_observer() {
   if (!sandbox_->handles().notify) return {};
   STOCKADE_ASSIGN(auto observer, sandbox::Observer::start(settings_.plan, sandbox_->handles()));
   add_observer("observer", std::move(observer));
+  // The observer's alone from here on: the kernel takes the mounts down in its end, beside ours.
+  sandbox::Handles& handles = sandbox_->handles();
+  for (Fd* handle : {&handles.notify, &handles.user_namespace, &handles.mount_namespace, &handles.observer_diag})
+    handle->reset();
   return {};
 }
 
@@ -204,6 +210,12 @@ bool Run::has_polled_limit() const {
   return false;
 }
 
+// The last of our processes has been forked.
+Result<void> Run::confine_itself() {
+  STOCKADE_TRY(forbid_new_privileges());
+  return sandbox::install_seccomp_filter(sandbox::supervisor_filter());
+}
+
 Result<void> Run::start() {
   // A worker's death must not be a signal's to us; nothing of ours may be looked into by the agent's user.
   ::signal(SIGPIPE, SIG_IGN);
@@ -224,6 +236,7 @@ Result<void> Run::start() {
   limits_.start(clock_.now());
   // What the agent can do without, or waits for, is made while the kernel loads its program.
   STOCKADE_TRY(start_observer());
+  STOCKADE_TRY(confine_itself());
   STOCKADE_ASSIGN(signals_, loop::AsyncFd::adopt(*loop_, std::move(signals)));
   loop_->spawn(forward_signals());
   loop_->spawn(watch_sandbox());

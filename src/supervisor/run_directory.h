@@ -27,7 +27,7 @@ Places find_places();
 // Makes both where they are missing. What does not exist yet can't be hidden from a mount above it.
 Result<void> make_places(const Places& places);
 
-// run.json: written at the start, and anew (by rename) at the end.
+// run.json: written at the start, and anew at the end (complete as run.json.new before it takes the name).
 struct RunRecord {
   std::string id;
   std::string name;

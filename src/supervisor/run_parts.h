@@ -49,6 +49,7 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> connect_parts();
   Result<void> start_mask_keeper();
   Result<void> start_observer();
+  Result<void> confine_itself();
   void add_observer(std::string name, sandbox::Observer process);
   loop::Task<void> hear_observer(size_t index);
   void snapshot_trees();

@@ -1,5 +1,6 @@
 """`stockade run`: exit statuses, streams, environment, working directory."""
 import os
+import pathlib
 import shlex
 import signal
 import subprocess
@@ -187,3 +188,13 @@ def test_the_streams_have_paths(stockade):
     piped = [*words[:words.index(str(PROGRAM))], "bash", "-c", f"echo in | {{ {line} 2>&1 >&3 | sed 's/^/E /' >&4; }} 3>&1 4>&1 | sort"]
     done = subprocess.run(piped, cwd=stockade.work, env=stockade.environment(), text=True, capture_output=True, timeout=60)
     assert done.stdout.split("\n") == ["E err", "fd", "in", "out", ""], done
+
+
+def test_the_supervisor_confines_itself_once_the_agent_runs(stockade):
+    run = stockade.start("sh", "-c", "touch ready; exec sleep 30", policy=WORK)
+    run.wait_for_file(stockade.work / "ready")
+    status = pathlib.Path(f"/proc/{run.show()['supervisor_pid']}/status")
+    run.wait_until(lambda: "Seccomp:\t2\n" in status.read_text(), "the supervisor's filter")
+    assert "NoNewPrivs:\t1\n" in status.read_text()
+    stockade.stockade("kill", "it")
+    run.wait()
