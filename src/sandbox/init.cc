@@ -40,7 +40,7 @@ void hide_arguments() {
   std::memcpy(argument_area.begin, kName, std::min(sizeof(kName), argument_area.size - 1));
 }
 
-[[noreturn]] void give_up(int socket, Error error) {
+[[noreturn]] void give_up(int socket, const Error& error) {
   (void)send_message(socket, encode_failure(error));
   ::_exit(1);
 }
@@ -179,7 +179,7 @@ void obey(int control) {
 
 void run_init(const Launch& launch, const InitChannels& channels) {
   const auto must = [&](auto result) {
-    if (!result) give_up(channels.control, std::move(result).error());
+    if (!result) give_up(channels.control, result.error());
     if constexpr (!std::is_same_v<decltype(result), Result<void>>) return std::move(*result);
   };
   must(prepare_init(launch, channels));

@@ -20,6 +20,9 @@
 
 namespace stockade::supervisor {
 
+// An event of the monitor wall: what was done to the run.
+event::Event control_event(std::string kind, event::Decision decision, std::string subject, std::string reason);
+
 class Run final : public ControlHandler, public egress::Authority {
  public:
   Run(RunSettings settings, const Clock& clock);

@@ -225,9 +225,13 @@ class Session {
   }
 
  private:
+  static void become_stream(int fd, int stream) {
+    if (fd < 0 || ::dup2(fd, stream) < 0) ::_exit(99);
+  }
+
   int be_job() {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (options_.stdin_is_null) (void)::dup2(::open("/dev/null", O_RDONLY), 0);
+    if (options_.stdin_is_null) become_stream(::open("/dev/null", O_RDONLY), 0);
     if (options_.in_script) {
       const pid_t child = ::fork();
       if (child != 0) {
@@ -236,7 +240,7 @@ class Session {
         return WEXITSTATUS(status);
       }
     }
-    if (!options_.stdout_path.empty()) (void)::dup2(::open(options_.stdout_path.c_str(), O_WRONLY | O_CREAT, 0600), 1);
+    if (!options_.stdout_path.empty()) become_stream(::open(options_.stdout_path.c_str(), O_WRONLY | O_CREAT, 0600), 1);
     const auto supervise = options_.supervise ? options_.supervise : [this](RelayLink link) {
       return supervise_bash(std::move(link), options_.script);
     };
