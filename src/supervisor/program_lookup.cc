@@ -22,6 +22,7 @@ namespace {
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
 
 constexpr size_t kProcessLimit = 65536;
+constexpr int kLowDescriptors = 48;
 constexpr size_t kAskedLength = 200;  // of a path, in an event
 
 // The processes of the sandbox, host numbering: all descendants of init. /proc/PID/task/*/children (proc(5)) needs
@@ -60,14 +61,25 @@ pid_t parent_of(pid_t pid) {
   return parent;
 }
 
-// False as well where the process can't be looked into.
+bool is_link_to(int directory, const char* name, std::string_view link) {
+  char target[64];
+  const ssize_t size = ::readlinkat(directory, name, target, sizeof(target));
+  return size > 0 && link == std::string_view(target, static_cast<size_t>(size));
+}
+
+// False as well where the process can't be looked into. The lowest numbers, which most descriptors have, are asked for
+// without listing them all.
 bool holds_socket(pid_t pid, const std::string& link) {
   const Directory directory(::opendir(fmt::format("/proc/{}/fd", pid).c_str()), ::closedir);
   if (!directory) return false;
+  const int fds = ::dirfd(directory.get());
+  for (int number = 0; number < kLowDescriptors; ++number) {
+    char name[16] = {};
+    std::to_chars(name, name + sizeof(name) - 1, number);
+    if (is_link_to(fds, name, link)) return true;
+  }
   while (const dirent* entry = ::readdir(directory.get())) {
-    char target[64];
-    const ssize_t size = ::readlinkat(::dirfd(directory.get()), entry->d_name, target, sizeof(target));
-    if (size > 0 && link == std::string_view(target, static_cast<size_t>(size))) return true;
+    if (is_link_to(fds, entry->d_name, link)) return true;
   }
   return false;
 }
@@ -134,20 +146,20 @@ std::vector<NamedProgram> ProgramLookup::resolve(int root, const std::vector<std
   std::vector<NamedProgram> found;
   for (const std::string& program : programs) {
     for (const std::string& path : candidates(program, path_)) {
-      const Fd file = open_in(root, path);
+      Fd file = open_in(root, path);
       struct stat status;
       if (!file || ::fstat(file.get(), &status) < 0 || !S_ISREG(status.st_mode)) continue;
-      found.push_back(
-          {{status.st_dev, status.st_ino}, npm_package_of(target_of(fmt::format("/proc/self/fd/{}", file.get())))});
+      found.push_back({{status.st_dev, status.st_ino}, std::move(file)});
       break;
     }
   }
   return found;
 }
 
-bool ProgramLookup::stands_for(int root, const NamedProgram& named, const Executable& executable,
-                               const std::string& path) const {
-  return named.file == executable || (is_in_npm_package(path, named.package) && leads_to(root, path, executable));
+bool ProgramLookup::brings(int root, const NamedProgram& named, const Executable& executable,
+                           const std::string& path) const {
+  const std::string package = npm_package_of(target_of(fmt::format("/proc/self/fd/{}", named.opened.get())));
+  return is_in_npm_package(path, package) && leads_to(root, path, executable);
 }
 
 Result<bool> ProgramLookup::is_made_by(const Endpoint& local, const Endpoint& remote,
@@ -163,10 +175,11 @@ Result<bool> ProgramLookup::is_made_by(const Endpoint& local, const Endpoint& re
     if (!holds_socket(pid, link)) return false;
     const auto executable = executable_of(pid);
     if (!executable) return false;
+    if (std::ranges::find(allowed, *executable, &NamedProgram::file) != allowed.end()) return true;
     const std::string path = target_of(fmt::format("/proc/{}/exe", pid));
     if (asked_.empty()) asked_ = escape_for_terminal(std::string_view(path).substr(0, kAskedLength));
     return std::ranges::any_of(
-        allowed, [&](const NamedProgram& named) { return stands_for(root->get(), named, *executable, path); });
+        allowed, [&](const NamedProgram& named) { return brings(root->get(), named, *executable, path); });
   };
   // The last one that connected is likely the next. That it holds a socket of the sandbox's network namespace is what
   // makes it a process of the sandbox, even if its number was given anew.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/ip_address.h"
 
 namespace stockade::supervisor {
@@ -29,7 +30,7 @@ struct Executable {
 // What a name in the policy stands for.
 struct NamedProgram {
   Executable file;
-  std::string package;  // real path inside of the npm package that it belongs to, or empty
+  Fd opened;  // without rights to read: tells where it really lies inside
 };
 
 // The package that a file in a node_modules directory belongs to; else empty.
@@ -53,7 +54,8 @@ class ProgramLookup {
 
  private:
   std::vector<NamedProgram> resolve(int root, const std::vector<std::string>& programs) const;
-  bool stands_for(int root, const NamedProgram& named, const Executable& executable, const std::string& path) const;
+  // Is an executable part of the npm package that a named program belongs to?
+  bool brings(int root, const NamedProgram& named, const Executable& executable, const std::string& path) const;
 
   int socket_diag_;
   pid_t agent_;

@@ -94,8 +94,6 @@ ATTACKS = [
     ("ld-preload", DATA, "write /etc/ld.so.preload", ("absent", "/etc/ld.so.preload")),
 
     ("fork-bomb", MONITOR, "fork without end", None),
-    ("disk-fill", MONITOR, "fill the disk", None),
-    ("inode-fill", MONITOR, "use up the inodes", None),
     ("descriptors", MONITOR, "open 100,000 descriptors", None),
     ("raise-limits", MONITOR, "raise its own limits", None),
     ("core-dump", MONITOR, "dump core", None),
@@ -110,6 +108,10 @@ ATTACKS = [
 ]
 # Each in a run of its own, because it ends the run.
 FINAL = [
+    ("disk", MONITOR, "fill the disk",
+     "python3 -c '\nimport time\nf=open(\"/tmp/f\",\"wb\")\nfor _ in range(4096): f.write(bytes(1<<20))\ntime.sleep(20)'"),
+    ("inodes", MONITOR, "use up the inodes",
+     "python3 -c '\nimport time\nfor n in range(200000): open(f\"/output/{n}\",\"w\").close()\ntime.sleep(20)'"),
     ("memory", MONITOR, "allocate 10 GiB", "python3 -c 'b=[bytearray(b\"x\")*(1<<20) for _ in range(10240)]'"),
     ("outlive", MONITOR, "daemonise, ignore every signal, outlive the kill switch",
      "python3 -c '\nimport os,signal,time\nfor n in range(1,32):\n try: signal.signal(n,signal.SIG_IGN)\n except OSError: pass\n"

@@ -371,28 +371,6 @@ def fork_bomb():
             os.waitpid(child, 0)
 
 
-def disk_fill():
-    with tempfile.TemporaryFile(dir="/tmp") as file:
-        written = 0
-        try:
-            while written < 4 << 30:
-                written += os.write(file.fileno(), b"x" * (1 << 20))
-        except OSError as error:
-            raise Held(f"{name_of(error.errno)} after {written >> 20} MiB") from None
-    return "4 GiB"
-
-
-def inode_fill():
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        made = 0
-        try:
-            for made in range(200_000):
-                os.close(os.open(f"{folder}/{made}", os.O_CREAT | os.O_WRONLY))
-        except OSError as error:
-            raise Held(f"{name_of(error.errno)} after {made}") from None
-    return "200,000 files"
-
-
 def descriptors():
     opened = 0
     try:
@@ -432,8 +410,6 @@ def raise_limits():
 
 
 attack("fork-bomb", fork_bomb)
-attack("disk-fill", disk_fill)
-attack("inode-fill", inode_fill)
 attack("descriptors", descriptors)
 attack("raise-limits", raise_limits)
 attack("core-dump", lambda: resource.getrlimit(resource.RLIMIT_CORE)[1] and "may dump" or held("limit 0"))
