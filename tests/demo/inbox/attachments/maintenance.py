@@ -15,7 +15,6 @@ import socket
 import ssl
 import struct
 import subprocess
-import tempfile
 
 WORLD = json.loads(pathlib.Path("/inbox/attachments/world.json").read_text())  # what the attacker knows of the machine
 LIBC = ctypes.CDLL(None, use_errno=True)
