@@ -20,7 +20,8 @@ enum class Report : uint8_t {
   failed,      // error: the launch is over
   namespaces,  // the maker of namespaces; descriptors: user, network, diag socket, listeners
   root,        // init: root made and privileges gone; descriptors: /proc, the private tmpfs, then the master of the pty
-  ready,       // agent: waits for release; descriptors: notify listener, user and mount namespace, a second diag socket
+  ready,  // agent: within its walls; descriptors: its pidfd; notify listener, user and mount namespace, a second diag
+          // socket
   exec_failed,  // agent: errno and program
   exited,       // init: the agent's end
   stopped,

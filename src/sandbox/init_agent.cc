@@ -49,7 +49,7 @@ class AgentProcess {
     STOCKADE_TRY(enter_workdir());
     const Weakening& without = launch_.weakening;
     if (!without.process) STOCKADE_TRY(reset_process());
-    STOCKADE_TRY(open_for_observer());
+    STOCKADE_TRY(open_for_supervisor());
     if (!without.capabilities) STOCKADE_TRY(set_no_new_privileges());
     if (!without.landlock) STOCKADE_TRY(restrict_paths());
     if (!without.capabilities) STOCKADE_TRY(drop_capabilities());
@@ -128,7 +128,9 @@ class AgentProcess {
   }
 
   // Only we can: our /proc entry is closed to an ordinary user's other processes until the exec.
-  Result<void> open_for_observer() {
+  Result<void> open_for_supervisor() {
+    itself_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    if (!itself_) return fail_errno("open the agent's process");
     if (!notify_) return {};
     STOCKADE_ASSIGN(user_namespace_, open_at(AT_FDCWD, "/proc/self/ns/user", O_RDONLY));
     STOCKADE_ASSIGN(mount_namespace_, open_at(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY));
@@ -152,11 +154,11 @@ class AgentProcess {
     } else {
       STOCKADE_TRY(install_seccomp_filter(choice));
     }
-    const int fds[] = {listener.get(), user_namespace_.get(), mount_namespace_.get(), diag_.get()};
+    const int fds[] = {itself_.get(), listener.get(), user_namespace_.get(), mount_namespace_.get(), diag_.get()};
     STOCKADE_TRY(send_message(channels_.agent,
                               WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(),
-                              std::span(fds, listener ? 4 : 0)));
-    for (Fd* given : {&user_namespace_, &mount_namespace_, &diag_}) given->reset();
+                              std::span(fds, listener ? 5 : 1)));
+    for (Fd* given : {&itself_, &user_namespace_, &mount_namespace_, &diag_}) given->reset();
     return {};
   }
 
@@ -192,6 +194,7 @@ class AgentProcess {
   const InitChannels& channels_;
   const bool notify_;
   Fd terminal_;                                 // the slave, until the streams are connected
+  Fd itself_;                                   // for the supervisor
   Fd user_namespace_, mount_namespace_, diag_;  // for the observer
 };
 

@@ -62,7 +62,8 @@ class NativeSandbox::Impl {
   }
 
   Result<void> begin(std::optional<NamespaceMaker> maker);
-  Result<void> await_ready();
+  Result<void> await_root();
+  Result<void> await_agent();
   Result<void> start_exec() { return tell_agent(Order::release); }
   Result<void> await_exec();
   std::optional<Status> poll_status();
@@ -84,8 +85,8 @@ class NativeSandbox::Impl {
   Result<void> start_maker(std::optional<NamespaceMaker> given);
   Result<void> take_namespaces();
   Result<void> clone();
+  Result<void> hear_from(std::initializer_list<int> sockets);
   Result<void> hear(int socket);
-  Result<void> hold_agent(pid_t pid);
   Result<void> take_root(LaunchMessage& message);
   Result<void> take_ready(LaunchMessage& message);
   Result<void> tell_agent(Order order);
@@ -117,10 +118,10 @@ class NativeSandbox::Impl {
   std::unique_ptr<MemoryMeter> memory_;
   std::optional<CpuThrottle> throttle_;
   double cpu_measured_ = 0;
-  bool paused_ = false;     // by freeze()
-  bool throttled_ = false;  // by the CPU limit
-  bool still_ = false;      // what was done about the two
-  bool awaits_continue_ = false;
+  bool paused_ = false;                                 // by freeze()
+  bool throttled_ = false;                              // by the CPU limit
+  bool still_ = false;                                  // what was done about the two
+  bool awaits_stop_ = false, awaits_continue_ = false;  // init's report of it
 };
 
 Result<void> NativeSandbox::Impl::stand_still(bool still) {
@@ -128,7 +129,7 @@ Result<void> NativeSandbox::Impl::stand_still(bool still) {
   STOCKADE_TRY(still ? freeze_everything(cgroup_, control_.get(), proc_.get())
                      : thaw_everything(cgroup_, control_.get()));
   still_ = still;
-  awaits_continue_ = !still;
+  (still ? awaits_stop_ : awaits_continue_) = true;
   return {};
 }
 
@@ -155,10 +156,11 @@ void NativeSandbox::Impl::throttle() {
   (void)stand_still(throttled_);
 }
 
-// Where we stop everything by signal, init sees the agent stop and go on: nothing that the agent did.
+// Where we stop everything by signal, init sees the agent stop and go on: nothing that the agent did. Its report may
+// come when the next order is given already.
 bool NativeSandbox::Impl::is_our_own_stop(Report report) {
   if (cgroup_.can_freeze()) return false;
-  if (report == Report::stopped) return still_;
+  if (report == Report::stopped) return std::exchange(awaits_stop_, false);
   if (report == Report::continued) return std::exchange(awaits_continue_, false);
   return false;
 }
@@ -268,18 +270,27 @@ Error NativeSandbox::Impl::launch_died() {
   return Error(ErrorKind::internal, fmt::format("the sandbox ended while it was built, {}", how));
 }
 
-Result<void> NativeSandbox::Impl::await_ready() {
-  while (!has_root_ || !is_ready_) {
-    pollfd watched[2] = {{control_.get(), POLLIN, 0}, {agent_.get(), POLLIN, 0}};
-    const int count = ::poll(watched, 2, kLaunchPatience);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return fail_errno("wait for the sandbox");
-    if (count == 0)
-      return fail(ErrorKind::unavailable, "the sandbox was not built within 30 seconds (a dead filesystem?)");
-    // init's reason first: when it fails, the agent's process only notices.
-    for (const pollfd& each : watched) {
-      if (each.revents) STOCKADE_TRY(hear(each.fd));
-    }
+Result<void> NativeSandbox::Impl::await_root() {
+  // init's reason first: when it fails, the agent's process only notices.
+  while (!has_root_) STOCKADE_TRY(hear_from({control_.get(), agent_.get()}));
+  return {};
+}
+
+// Not from init: where the agent was released early, its end may be told already.
+Result<void> NativeSandbox::Impl::await_agent() {
+  while (!is_ready_) STOCKADE_TRY(hear_from({agent_.get()}));
+  return {};
+}
+
+Result<void> NativeSandbox::Impl::hear_from(std::initializer_list<int> sockets) {
+  std::vector<pollfd> watched;
+  for (const int socket : sockets) watched.push_back({socket, POLLIN, 0});
+  const int count = ::poll(watched.data(), watched.size(), kLaunchPatience);
+  if (count < 0 && errno != EINTR) return fail_errno("wait for the sandbox");
+  if (count == 0)
+    return fail(ErrorKind::unavailable, "the sandbox was not built within 30 seconds (a dead filesystem?)");
+  for (const pollfd& each : watched) {
+    if (count > 0 && each.revents) STOCKADE_TRY(hear(each.fd));
   }
   return {};
 }
@@ -306,15 +317,6 @@ Result<void> NativeSandbox::Impl::hear(int socket) {
   return fail(ErrorKind::internal, "the sandbox's set-up said something unexpected");
 }
 
-Result<void> NativeSandbox::Impl::hold_agent(pid_t pid) {
-  if (pid <= 0) return fail(ErrorKind::internal, "the agent's process can't be told");
-  handles_.agent = pid;
-  agent_pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!agent_pidfd_ && errno == ESRCH) return std::unexpected(launch_died());
-  if (!agent_pidfd_) return fail_errno("hold on to the agent's process");
-  return {};
-}
-
 Result<void> NativeSandbox::Impl::take_root(LaunchMessage& message) {
   if (message.fds.size() != 2 + size_t{plan_.terminal})
     return fail(ErrorKind::internal, "the sandbox's root is incomplete");
@@ -331,13 +333,15 @@ Result<void> NativeSandbox::Impl::take_root(LaunchMessage& message) {
 
 Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
   const bool notify = message.bytes.size() > 1 && message.bytes[1] == 1;
-  if (message.fds.size() != (notify ? 4 : 0)) return fail(ErrorKind::internal, "the agent's process is incomplete");
+  if (message.fds.size() != (notify ? 5 : 1) || message.sender <= 0)
+    return fail(ErrorKind::internal, "the agent's process is incomplete");
+  handles_.agent = message.sender;
+  agent_pidfd_ = std::move(message.fds[0]);
   if (notify) {
     Fd* const handles[] = {&handles_.notify, &handles_.user_namespace, &handles_.mount_namespace,
                            &handles_.observer_diag};
-    for (size_t i = 0; i < 4; ++i) *handles[i] = std::move(message.fds[i]);
+    for (size_t i = 0; i < 4; ++i) *handles[i] = std::move(message.fds[i + 1]);
   }
-  STOCKADE_TRY(hold_agent(message.sender));
   is_ready_ = true;
   return {};
 }
@@ -469,15 +473,22 @@ Result<NativeSandbox> NativeSandbox::begin(const SandboxPlan& plan, const Option
   return NativeSandbox(std::move(impl));
 }
 
-Result<void> NativeSandbox::await_ready() {
-  auto done = impl_->await_ready();
+namespace {
+
+Result<void> at_start(Result<void> done) {
   if (!done) return std::unexpected(std::move(done).error().context("start the sandbox"));
   return {};
 }
 
+}  // namespace
+
+Result<void> NativeSandbox::await_root() { return at_start(impl_->await_root()); }
+Result<void> NativeSandbox::await_agent() { return at_start(impl_->await_agent()); }
+
 Result<NativeSandbox> NativeSandbox::launch(const SandboxPlan& plan, const Options& options) {
   STOCKADE_ASSIGN(NativeSandbox sandbox, begin(plan, options));
-  STOCKADE_TRY(sandbox.await_ready());
+  STOCKADE_TRY(sandbox.await_root());
+  STOCKADE_TRY(sandbox.await_agent());
   return sandbox;
 }
 

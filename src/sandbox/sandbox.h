@@ -1,7 +1,8 @@
 // NativeSandbox: a plan turned into namespaces, mounts, filters and an init. Made by the supervisor in its single
 // thread; owns the sandbox's init, cgroups, mounts and staging. Its destructor kills everything inside and removes
-// what it made. In order: begin() clones init, which builds the walls while the caller goes on; await_ready() waits
-// until they stand and hands out descriptors; the agent runs only after release().
+// what it made. In order: begin() clones init, which builds the walls while the caller goes on; await_root() waits
+// until the root stands and init has given up everything; await_agent(), until the agent's process has, too. The
+// agent's program runs only after start_exec() and within its walls: start_exec() may come before await_agent().
 #pragma once
 
 #include <memory>
@@ -14,7 +15,8 @@
 
 namespace stockade::sandbox {
 
-// What the sandbox hands out once its walls stand.
+// What the sandbox hands out. Listeners and socket_diag stand from the beginning, the master of the pty with the root,
+// the rest with the agent's process.
 struct Handles {
   std::optional<net::TransparentListeners> listeners;  // plan.network
   Fd pty_master;                                       // plan.terminal; the sandbox keeps a copy for signal_agent()
@@ -41,8 +43,9 @@ class NativeSandbox {
   // With a maker that was started earlier, or one of its own.
   static Result<NativeSandbox> begin(const SandboxPlan& plan, const Options& options,
                                      std::optional<NamespaceMaker> maker = std::nullopt);
-  Result<void> await_ready();
-  static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);  // both
+  Result<void> await_root();
+  Result<void> await_agent();
+  static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);  // all three
   NativeSandbox(NativeSandbox&&) noexcept;
   NativeSandbox& operator=(NativeSandbox&&) noexcept;
   ~NativeSandbox();

@@ -93,9 +93,12 @@ Result<void> Run::open_log() {
   return {};
 }
 
-// Puts masks back, where the plan has any in a writable tree: before the agent runs.
+// Puts masks back, where the plan has any in a writable tree.
+bool Run::needs_mask_keeper() const {
+  return !settings_.weakening.seccomp && sandbox::needs_mask_keeper(settings_.plan);
+}
+
 Result<void> Run::start_mask_keeper() {
-  if (settings_.weakening.seccomp || !sandbox::needs_mask_keeper(settings_.plan)) return {};
   STOCKADE_ASSIGN(auto keeper, sandbox::start_mask_keeper(settings_.plan, sandbox_->handles()));
   add_observer("mask keeper", std::move(keeper));
   return {};
@@ -166,17 +169,17 @@ Result<void> Run::begin_sandbox() {
 // All that must stand before the agent's first instruction.
 Result<void> Run::connect_parts() {
   sandbox::Handles& handles = sandbox_->handles();
-  programs_.emplace(handles.socket_diag.get(), handles.agent, path_of_agent());
   if (egress_) {
     if (!handles.listeners) return fail(ErrorKind::internal, "the sandbox made no listeners");
     egress_->pass_listeners(std::move(*handles.listeners));
   }
-  STOCKADE_TRY(start_mask_keeper());
   if (settings_.relay) {
     STOCKADE_TRY(settings_.relay->hand_over(handles.pty_master.get()));
     handles.pty_master.reset();
   }
-  return {};
+  if (!needs_mask_keeper()) return {};
+  STOCKADE_TRY(sandbox_->await_agent());
+  return start_mask_keeper();
 }
 
 std::string Run::path_of_agent() const {
@@ -212,10 +215,12 @@ Result<void> Run::start() {
   // Before the agent: whoever sees it can kill it.
   STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   snapshot_trees();
-  STOCKADE_TRY(sandbox_->await_ready());
+  STOCKADE_TRY(sandbox_->await_root());
   STOCKADE_TRY(connect_parts());
-  STOCKADE_TRY(sandbox_->start_exec());
   limits_.start(clock_.now());
+  STOCKADE_TRY(sandbox_->start_exec());
+  STOCKADE_TRY(sandbox_->await_agent());
+  programs_.emplace(sandbox_->handles().socket_diag.get(), sandbox_->handles().agent, path_of_agent());
   // What the agent can do without, or waits for, is made while the kernel loads its program.
   STOCKADE_TRY(start_observer());
   STOCKADE_TRY(confine_itself());

@@ -50,6 +50,7 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> start_workers();
   Result<void> begin_sandbox();
   Result<void> connect_parts();
+  bool needs_mask_keeper() const;
   Result<void> start_mask_keeper();
   Result<void> start_observer();
   Result<void> confine_itself();
