@@ -7,6 +7,8 @@
 #include <array>
 #include <string_view>
 
+#include "cli/output.h"
+
 namespace stockade::cli {
 
 namespace {
@@ -16,6 +18,10 @@ constexpr std::array kLaterVerbs = {"attach", "top",     "approve", "deny",  "ap
                                     "apply",  "discard", "mcp",     "scan",  "console",   "exec",
                                     "shell",  "image",   "oci",     "model", "secrets",   "completion"};
 constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
+
+constexpr const char* kRunId = "the run's id or name";
+constexpr const char* kPolicyFile = "policy file";
+constexpr const char* kAsJson = "as JSON";
 
 // One verb: registers its options on `app`, and on the command line being that verb stores them into `chosen`.
 template <typename Options>
@@ -49,43 +55,43 @@ void add_run(CLI::App& app, std::optional<Verb>& chosen) {
 void add_reading_verbs(CLI::App& app, std::optional<Verb>& chosen) {
   add_verb<PsOptions>(app, chosen, "ps", "list the runs", [](CLI::App& cli, PsOptions& o) {
     cli.add_flag("-a,--all", o.all, "ended runs too");
-    cli.add_flag("--json", o.json);
+    cli.add_flag("--json", o.json, kAsJson);
   });
   add_verb<ShowOptions>(app, chosen, "show", "one run: state, counters, how it ended",
                         [](CLI::App& cli, ShowOptions& o) {
-                          cli.add_option("ID", o.run)->required();
-                          cli.add_flag("--json", o.json);
+                          cli.add_option("ID", o.run, kRunId)->required();
+                          cli.add_flag("--json", o.json, kAsJson);
                         });
   add_verb<LogsOptions>(app, chosen, "logs", "a run's events, a line each", [](CLI::App& cli, LogsOptions& o) {
-    cli.add_option("ID", o.run)->required();
+    cli.add_option("ID", o.run, kRunId)->required();
     cli.add_flag("-f,--follow", o.follow, "go on until the run ends");
-    cli.add_flag("--json", o.json);
+    cli.add_flag("--json", o.json, kAsJson);
   });
   CLI::App* audit =
       add_verb<AuditOptions>(app, chosen, "audit", "a run's decisions, summed up", [](CLI::App& cli, AuditOptions& o) {
-        cli.add_option("ID", o.run);
-        cli.add_flag("--json", o.json);
+        cli.add_option("ID", o.run, kRunId);
+        cli.add_flag("--json", o.json, kAsJson);
       });
   add_verb<AuditVerifyOptions>(*audit, chosen, "verify", "check the log's chain and signatures",
                                [](CLI::App& cli, AuditVerifyOptions& o) {
-                                 cli.add_option("ID", o.run)->required();
-                                 cli.add_flag("--json", o.json);
+                                 cli.add_option("ID", o.run, kRunId)->required();
+                                 cli.add_flag("--json", o.json, kAsJson);
                                });
   add_verb<WhyOptions>(app, chosen, "why", "the last refusal, and what would allow it",
                        [](CLI::App& cli, WhyOptions& o) {
-                         cli.add_option("ID", o.run)->required();
+                         cli.add_option("ID", o.run, kRunId)->required();
                          cli.add_option("EVENT", o.event, "an event's number");
-                         cli.add_flag("--json", o.json);
+                         cli.add_flag("--json", o.json, kAsJson);
                        });
 }
 
 void add_control_verbs(CLI::App& app, std::optional<Verb>& chosen) {
   add_verb<PauseOptions>(app, chosen, "pause", "freeze a run",
-                         [](CLI::App& cli, PauseOptions& o) { cli.add_option("ID", o.run)->required(); });
+                         [](CLI::App& cli, PauseOptions& o) { cli.add_option("ID", o.run, kRunId)->required(); });
   add_verb<ResumeOptions>(app, chosen, "resume", "let a paused run go on",
-                          [](CLI::App& cli, ResumeOptions& o) { cli.add_option("ID", o.run)->required(); });
+                          [](CLI::App& cli, ResumeOptions& o) { cli.add_option("ID", o.run, kRunId)->required(); });
   add_verb<KillOptions>(app, chosen, "kill", "end a run, and everything in it", [](CLI::App& cli, KillOptions& o) {
-    auto* id = cli.add_option("ID", o.run);
+    auto* id = cli.add_option("ID", o.run, kRunId);
     cli.add_flag("--all", o.all, "every run of yours")->excludes(id);
     cli.add_option("--reason", o.reason, "kept in the log");
   });
@@ -96,58 +102,82 @@ void add_policy_verbs(CLI::App& app, std::optional<Verb>& chosen) {
   policy->require_subcommand(1);
   add_verb<PolicyInitOptions>(*policy, chosen, "init", "print a policy to start from",
                               [](CLI::App& cli, PolicyInitOptions& o) {
-                                cli.add_option("--preset", o.preset);
+                                cli.add_option("--preset", o.preset, "a preset that it extends");
                                 cli.add_option("-o,--output", o.output, "write this new file instead");
                               });
   add_verb<PolicyCheckOptions>(*policy, chosen, "check", "every error and warning of a file",
                                [](CLI::App& cli, PolicyCheckOptions& o) {
-                                 cli.add_option("FILE", o.file)->required();
-                                 cli.add_flag("--json", o.json);
+                                 cli.add_option("FILE", o.file, kPolicyFile)->required();
+                                 cli.add_flag("--json", o.json, kAsJson);
                                });
   add_verb<PolicyExplainOptions>(*policy, chosen, "explain", "what the agent can do, wall by wall",
                                  [](CLI::App& cli, PolicyExplainOptions& o) {
-                                   auto* file = cli.add_option("FILE", o.file);
-                                   cli.add_option("--preset", o.preset)->excludes(file);
+                                   auto* file = cli.add_option("FILE", o.file, kPolicyFile);
+                                   cli.add_option("--preset", o.preset, "a preset instead of a file")->excludes(file);
                                    cli.add_flag("--plan", o.plan, "the sandbox plan, an item a line");
-                                   cli.add_flag("--json", o.json);
+                                   cli.add_flag("--json", o.json, kAsJson);
                                  });
   add_verb<PolicyTestOptions>(*policy, chosen, "test", "run the policy's own tests",
                               [](CLI::App& cli, PolicyTestOptions& o) {
-                                cli.add_option("FILE", o.file)->required();
-                                cli.add_flag("--json", o.json);
+                                cli.add_option("FILE", o.file, kPolicyFile)->required();
+                                cli.add_flag("--json", o.json, kAsJson);
                               });
   add_verb<PolicyDiffOptions>(*policy, chosen, "diff", "what B allows that A does not, and the reverse",
                               [](CLI::App& cli, PolicyDiffOptions& o) {
-                                cli.add_option("A", o.before)->required();
-                                cli.add_option("B", o.after)->required();
-                                cli.add_flag("--json", o.json);
+                                cli.add_option("A", o.before, kPolicyFile)->required();
+                                cli.add_option("B", o.after, kPolicyFile)->required();
+                                cli.add_flag("--json", o.json, kAsJson);
                               });
   add_verb<PolicyTrustOptions>(
-      *policy, chosen, "trust", "let a workspace's .stockade.yaml stand in for --policy",
-      [](CLI::App& cli, PolicyTrustOptions& o) { cli.add_option("FILE", o.file)->required(); });
+      *policy, chosen, "trust", "let a policy file be used that an agent could have written",
+      [](CLI::App& cli, PolicyTrustOptions& o) { cli.add_option("FILE", o.file, kPolicyFile)->required(); });
 }
 
 void add_machine_verbs(CLI::App& app, std::optional<Verb>& chosen) {
-  add_verb<ProxyOptions>(app, chosen, "proxy", "the firewall alone, as an HTTP, CONNECT and SOCKS5 proxy",
-                         [](CLI::App& cli, ProxyOptions& o) {
-                           cli.add_option("--policy", o.policy)->required();
-                           cli.add_option("--listen", o.listen, "ADDRESS:PORT")->required();
-                         });
+  add_verb<ProxyOptions>(
+      app, chosen, "proxy", "the firewall alone, as an HTTP, CONNECT and SOCKS5 proxy",
+      [](CLI::App& cli, ProxyOptions& o) {
+        cli.add_option("--policy", o.policy, "policy file; `network` and `limits` of it apply")->required();
+        cli.add_option("--listen", o.listen, "ADDRESS:PORT")->required();
+      });
   add_verb<ProbeOptions>(app, chosen, "probe", "attack a sandbox from inside, and print what held",
                          [](CLI::App& cli, ProbeOptions& o) {
-                           cli.add_option("--policy", o.policy);
+                           cli.add_option("--policy", o.policy, "policy file; absent: the default policy");
                            cli.add_option("--without", o.without, "take a wall away, to see that the probes can fail");
-                           cli.add_flag("--json", o.json);
+                           cli.add_flag("--json", o.json, kAsJson);
                          });
   add_verb<DoctorOptions>(app, chosen, "doctor", "what this machine can hold, tried for real",
-                          [](CLI::App& cli, DoctorOptions& o) { cli.add_flag("--json", o.json); });
+                          [](CLI::App& cli, DoctorOptions& o) { cli.add_flag("--json", o.json, kAsJson); });
   add_verb<VersionOptions>(app, chosen, "version", "the version",
-                           [](CLI::App& cli, VersionOptions& o) { cli.add_flag("--json", o.json); });
+                           [](CLI::App& cli, VersionOptions& o) { cli.add_flag("--json", o.json, kAsJson); });
 }
 
 template <size_t N>
 bool names_one(const std::array<const char*, N>& verbs, std::string_view word) {
   return std::any_of(verbs.begin(), verbs.end(), [&](const char* verb) { return word == verb; });
+}
+
+// The verbs that were understood, as they are typed: "policy trust".
+std::string verbs_of(const CLI::App& app) {
+  std::string verbs;
+  for (const CLI::App* verb = &app; !verb->get_subcommands().empty();) {
+    verb = verb->get_subcommands().front();
+    verbs += (verbs.empty() ? "" : " ") + verb->get_name();
+  }
+  return verbs;
+}
+
+// CLI11's words, except where they would hide what was mistyped.
+std::string explain(const CLI::ParseError& error, const CLI::App& app, const std::string& verbs) {
+  std::vector<std::string> unknown = app.remaining(true);
+  std::erase(unknown, "--");
+  if (unknown.empty()) return error.what();
+  const bool is_option = unknown.front().starts_with('-');
+  if (!is_option && (verbs.empty() || verbs == "policy"))
+    return fmt::format("there is no verb '{}{}{}'", verbs, verbs.empty() ? "" : " ", unknown.front());
+  const std::string verb = verbs.empty() ? "stockade" : "stockade " + verbs;
+  return is_option ? fmt::format("{} has no option '{}'", verb, unknown.front())
+                   : fmt::format("'{}' is one argument too many for {}", unknown.front(), verb);
 }
 
 // Said before CLI11 sees the words, so that it is refused with its own reason.
@@ -185,8 +215,9 @@ Parsed parse_arguments(int argc, char** argv) {
     fmt::print("{}", app.help());
     return 0;
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "stockade: {}\nstockade: 'stockade {}--help' shows the usage\n", error.what(),
-               is_run ? "run " : "");
+    const std::string verbs = verbs_of(app);
+    say(explain(error, app, verbs));
+    say(fmt::format("'stockade {}{}--help' shows the usage", verbs, verbs.empty() ? "" : " "));
     return is_run ? 125 : 2;
   }
   return *chosen;

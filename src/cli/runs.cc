@@ -1,6 +1,7 @@
 // ps, show, pause, resume, kill: the verbs that find runs and speak to their supervisors.
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "cli/arguments.h"
 #include "cli/output.h"
@@ -10,6 +11,7 @@
 
 namespace stockade::cli {
 
+using nlohmann::ordered_json;
 using supervisor::KnownRun;
 
 namespace {
@@ -23,10 +25,15 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 // The live state of a running run ({"state": "running" | "paused", …}) or its record.
-std::string describe(const KnownRun& run) {
+ordered_json describe(const KnownRun& run) {
   if (run.running)
-    if (auto status = supervisor::control_request(run.socket_path, "status", "", kPatience)) return *status;
-  return to_json(run.record, run.running);
+    if (auto status = supervisor::control_request(run.socket_path, "status", "", kPatience))
+      return ordered_json::parse(*status, nullptr, false);
+  return ordered_json::parse(to_json(run.record, run.running), nullptr, false);
+}
+
+void print_json(const ordered_json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 std::string state_of(const KnownRun& run) {
@@ -88,14 +95,16 @@ int ps(const PsOptions& options) {
   }
   if (!options.all) std::erase_if(*runs, [](const KnownRun& run) { return !run.running; });
   if (options.json) {
-    std::string text;
-    for (const KnownRun& run : *runs) text += (text.empty() ? "" : ",") + describe(run);
-    fmt::print("[{}]\n", text);
+    auto json = ordered_json::array();
+    for (const KnownRun& run : *runs) json.push_back(describe(run));
+    print_json(json);
     return 0;
   }
-  std::vector<std::vector<std::string>> rows{{"ID", "NAME", "STATE", "STARTED", "COMMAND"}};
+  std::vector<std::vector<std::string>> rows{{"ID", "NAME", "STATE", "ENDED BY", "STARTED", "COMMAND"}};
   for (const KnownRun& run : *runs)
-    rows.push_back({run.record.id, run.record.name, state_of(run), run.record.started, join(run.record.command)});
+    rows.push_back({run.record.id, run.record.name, state_of(run),
+                    run.record.ended_by ? run.record.ended_by->to_string() : "", run.record.started,
+                    join(run.record.command)});
   print_table(rows);
   return 0;
 }
@@ -109,7 +118,7 @@ int show(const ShowOptions& options) {
     return 1;
   }
   if (options.json) {
-    fmt::print("{}\n", describe(*run));
+    print_json(describe(*run));
     return 0;
   }
   const auto& record = run->record;

@@ -151,8 +151,10 @@ class Checker {
     const char* what = rule.access == Access::read ? "the agent could read" : "the agent could change";
     if ((broad || secret) && rule.reason.empty())
       error(rule.where, fmt::format("{} is {}: {} all of it", rule.host, broad ? *broad : *secret, what),
-            broad ? "mount the one directory that is needed, or add `reason:` to this entry"
-                  : "if the agent needs it, add `reason:` to this entry");
+            rule.where.file == "preset:default"
+                ? "run it in a project's directory, or name the files in a policy of yours: stockade policy init"
+            : broad ? "mount the one directory that is needed, or add `reason:` to this entry"
+                    : "if the agent needs it, add `reason:` to this entry");
     else if (broad || secret)
       warning(rule.where, fmt::format("{} is {} (\"{}\")", rule.host, broad ? *broad : *secret, rule.reason));
   }

@@ -55,3 +55,18 @@ def test_help_names_every_verb(stockade):
     assert done.status == 0
     for verb in ("run", "ps", "show", "logs", "audit", "why", "pause", "resume", "kill", "policy", "proxy", "probe", "doctor", "version"):
         assert re.search(rf"^\s+{verb}\s", done.stdout, re.M), verb
+
+
+@pytest.mark.parametrize("words, said", [
+    (["frobnicate"], "there is no verb 'frobnicate'"),
+    (["policy", "frob"], "there is no verb 'policy frob'"),
+    (["run", "--nosuch", "--", "true"], "stockade run has no option '--nosuch'"),
+    (["policy", "init", "codex"], "'codex' is one argument too many for stockade policy init")])
+def test_a_mistyped_command_names_the_word(stockade, words, said):
+    done = stockade.stockade(*words)
+    assert done.status == (125 if words[0] == "run" else 2) and done.stderr.startswith(f"stockade: {said}\n"), done
+
+
+def test_a_run_in_the_home_says_where_to_go(stockade):
+    done = stockade.stockade("run", "--", "true", cwd=stockade.home)
+    assert done.status == 125 and "your home directory" in done.stderr and "stockade policy init" in done.stderr, done
