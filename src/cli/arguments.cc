@@ -72,9 +72,10 @@ void add_reading_verbs(CLI::App& app, std::optional<Verb>& chosen) {
         cli.add_option("ID", o.run, kRunId);
         cli.add_flag("--json", o.json, kAsJson);
       });
-  add_verb<AuditVerifyOptions>(*audit, chosen, "verify", "check the log's chain and signatures",
+  add_verb<AuditVerifyOptions>(*audit, chosen, "verify", "check the chain and signatures of a log, or of all",
                                [](CLI::App& cli, AuditVerifyOptions& o) {
-                                 cli.add_option("ID", o.run, kRunId)->required();
+                                 cli.add_option("ID", o.run,
+                                                "the run's id or name; absent: all, and that none is gone");
                                  cli.add_flag("--json", o.json, kAsJson);
                                });
   add_verb<WhyOptions>(app, chosen, "why", "the last refusal, and what would allow it",

@@ -228,6 +228,25 @@ void print_summary(const KnownRun& run, const Summary& summary, const event::Ver
     fmt::print("and {} more: stockade audit {} --json\n", most.size() - kRefusalsShown, run.record.id);
 }
 
+// Every log, and that each run whose end a later one names is still there.
+int verify_all(const supervisor::Places& places, bool json) {
+  supervisor::settle_dead_runs(places);
+  auto all = event::verify_runs(places.state);
+  if (!all) return failed(all.error());
+  bool intact = all->problems.empty();
+  auto runs = ordered_json::array();
+  for (const auto& one : all->runs) {
+    intact &= one.intact();
+    runs.push_back(ordered_json::parse(one.to_json(), nullptr, false));
+    if (!json) fmt::print("{}\n", one.to_text());
+  }
+  if (json)
+    fmt::print("{}\n", ordered_json{{"intact", intact}, {"runs", runs}, {"problems", all->problems}}.dump(
+                           2, ' ', false, ordered_json::error_handler_t::replace));
+  for (const std::string& problem : all->problems) say(problem);
+  return intact ? 0 : 1;
+}
+
 }  // namespace
 
 int logs(const LogsOptions& options) {
@@ -270,6 +289,7 @@ int audit(const AuditOptions& options) {
 
 int audit_verify(const AuditVerifyOptions& options) {
   const auto places = supervisor::find_places();
+  if (options.run.empty()) return verify_all(places, options.json);
   auto run = find_settled(places, options.run);
   if (!run) return failed(run.error());
   auto verification = event::verify_log(places.state, run->state_path);

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -185,6 +186,23 @@ TEST(Audit, SaysThatALogWasChangedAndCountsNothingOfIt) {
   const auto summed = said_by([] { return audit({"one", false}); });
   EXPECT_EQ(summed.status, 1);
   EXPECT_THAT(summed.out, Not(HasSubstr("good.example")));
+}
+
+TEST(Audit, VerifiesAllLogsAndSaysWhichIsGone) {
+  const TestPerson person;
+  FakeRun gone("one");
+  gone.end();
+  FakeRun last("two");
+  last.end();
+  const auto good = said_by([] { return audit_verify({"", true}); });
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_EQ(nlohmann::json::parse(good.out)["runs"].size(), 2u);
+  const std::string path = gone.log_path();
+  std::filesystem::remove_all(std::filesystem::path(path).parent_path());
+  const auto bad = said_by([] { return audit_verify({"", false}); });
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_THAT(bad.out, HasSubstr("clean"));
+  EXPECT_THAT(bad.err, HasSubstr("is gone; a later run names its end"));
 }
 
 TEST(Why, TellsTheLastRefusalOrTheOneThatIsAskedFor) {

@@ -139,8 +139,8 @@ std::string_view to_string(Integrity integrity) {
 }
 
 std::string Verification::to_text() const {
-  std::string text =
-      fmt::format("{}: {}: {} records, {} events", display_text(run), to_string(integrity), records, events);
+  std::string text = fmt::format("{}: {}: {} records, {} event{}", display_text(run), to_string(integrity), records,
+                                 events, events == 1 ? "" : "s");
   if (!ended_by.empty()) text += fmt::format(", ended by {}", display_text(ended_by));
   if (bad_line > 0) text += fmt::format("; line {}", bad_line);
   if (!problem.empty()) text += fmt::format("{} {}", bad_line > 0 ? ":" : ";", display_text(problem));
@@ -164,7 +164,9 @@ Result<Verification> verify_log(const std::string& user_directory, const std::st
   STOCKADE_ASSIGN(const Fd user, open_private_directory(user_directory, Missing::refuse));
   STOCKADE_ASSIGN(const Head head, read_head(user.get()));
   ChainChecker chain;
-  return verify_one(user.get(), head, run_directory, chain);
+  STOCKADE_ASSIGN(auto one, verify_one(user.get(), head, run_directory, chain));
+  if (one.run.empty()) one.run = run_directory.substr(run_directory.rfind('/') + 1);
+  return one;
 }
 
 Result<RunsVerification> verify_runs(const std::string& user_directory) {
@@ -183,6 +185,7 @@ Result<RunsVerification> verify_runs(const std::string& user_directory) {
     }
     if (!one->run.empty() && one->run != name)
       all.problems.push_back(fmt::format("the log in {} is the one of {}", name, display_text(one->run)));
+    if (one->run.empty()) one->run = name;
     collect_predecessors(chain, ends);
     all.runs.push_back(std::move(*one));
   }
