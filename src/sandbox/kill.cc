@@ -1,7 +1,9 @@
 #include "sandbox/kill.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "sandbox/init.h"
@@ -12,6 +14,8 @@ namespace stockade::sandbox {
 namespace {
 
 constexpr int kStopRounds = 500;
+constexpr int kRoundsPerOrder = 10;
+constexpr int kPatience = 2;  // milliseconds, before what holds init back is killed one by one
 
 Result<void> order(int control, Order what) {
   const char byte = static_cast<char>(what);
@@ -19,14 +23,31 @@ Result<void> order(int control, Order what) {
   return {};
 }
 
+// By us, not by init: the agent's load may keep init from running for seconds. What is forked meanwhile is missed.
+// A directory in /proc stands for its process (pidfd_send_signal(2)), so its number can't be another's.
+void signal_each(int proc, int number) {
+  if (proc < 0) return;
+  (void)for_each_process(proc, [&](const char* pid) {
+    if (std::string_view(pid) == "1") return;
+    if (auto process = open_at(proc, pid, O_RDONLY | O_DIRECTORY))
+      (void)::syscall(SYS_pidfd_send_signal, process->get(), number, nullptr, 0);
+  });
+}
+
+bool ends_within(const Pid& process, int milliseconds) {
+  pollfd end{process.pidfd(), POLLIN, 0};
+  return ::poll(&end, 1, milliseconds) > 0;
+}
+
 }  // namespace
 
-Result<void> kill_everything(RunCgroup& cgroup, Pid& init) {
+Result<void> kill_everything(RunCgroup& cgroup, Pid& init, int proc) {
   if (!init) return {};
   if (cgroup.can_kill()) (void)cgroup.kill();
   STOCKADE_TRY(init.signal(SIGKILL));
   // A v1 freezer holds the dying back.
   if (cgroup.can_freeze()) (void)cgroup.thaw();
+  while (!cgroup.can_kill() && !ends_within(init, kPatience)) signal_each(proc, SIGKILL);
   auto end = init.wait();
   if (!end) return std::unexpected(std::move(end).error().context("wait for the sandbox's end"));
   return {};
@@ -35,7 +56,10 @@ Result<void> kill_everything(RunCgroup& cgroup, Pid& init) {
 Result<void> freeze_everything(RunCgroup& cgroup, int control, int proc) {
   if (cgroup.can_freeze()) return cgroup.freeze();
   for (int round = 0; round < kStopRounds; ++round) {
-    STOCKADE_TRY(order(control, Order::stop_all));
+    // Init stops all of them at once, which no fork slips through, but only when it gets to run.
+    if (round % kRoundsPerOrder == 0)
+      if (auto told = order(control, Order::stop_all); !told && told.error().error_number() != EAGAIN) return told;
+    signal_each(proc, SIGSTOP);
     const timespec pause{0, 500'000};
     ::nanosleep(&pause, nullptr);
     STOCKADE_ASSIGN(const bool stopped, all_stopped(proc));

@@ -422,7 +422,7 @@ void NativeSandbox::Impl::signal_foreground_job(int number) {
 
 Result<void> NativeSandbox::Impl::kill() {
   agent_.reset();
-  return kill_everything(cgroup_, init_);
+  return kill_everything(cgroup_, init_, proc_.get());
 }
 
 std::optional<std::string> NativeSandbox::Impl::over_memory() {

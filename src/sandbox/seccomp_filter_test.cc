@@ -51,6 +51,14 @@ void check(std::span<const sock_filter> filter, std::span<const Row> rows) {
 constexpr uint64_t kGarbage = 0xdeadbeef00000000;
 
 const Row kRefused[] = {
+    {"77 niceness of init", SYS_setpriority, {PRIO_PROCESS, 1, 19}, error(EPERM)},
+    {"77 niceness of init's user", SYS_setpriority, {PRIO_USER, 0, 19}, error(EPERM)},
+    {"77 init's process group", SYS_setpgid, {0, 1}, error(EPERM)},
+    {"77 io priority of init's user", SYS_ioprio_set, {3, 0, 0x6000}, error(EPERM)},
+    {"77 affinity of init", SYS_sched_setaffinity, {kGarbage | 1}, error(EPERM)},
+    {"77 scheduling of init", SYS_sched_setscheduler, {1, 5}, error(EPERM)},
+    {"77 scheduling of init, newer", SYS_sched_setattr, {1}, error(EPERM)},
+    {"77 limits of init", SYS_prlimit64, {1, RLIMIT_CPU}, error(EPERM)},
     {"1 TIOCSTI", SYS_ioctl, {0, 0x5412}, error(EPERM)},
     {"1 TIOCSTI with a dirty upper half", SYS_ioctl, {0, kGarbage | 0x5412}, error(EPERM)},
     {"2 TIOCLINUX", SYS_ioctl, {0, 0x541c}, error(EPERM)},
@@ -171,6 +179,10 @@ const Row kNeeded[] = {
     {"futex_waitv", SYS_futex_waitv, {}, kAllow},
     {"pidfd_open", SYS_pidfd_open, {}, kAllow},
     {"io priority", SYS_ioprio_set, {}, kAllow},
+    {"a process group of one's own", SYS_setpgid, {0, 0}, kAllow},
+    {"niceness of another", SYS_setpriority, {PRIO_PROCESS, 7, 10}, kAllow},
+    {"a limit of one's own", SYS_prlimit64, {0, RLIMIT_NOFILE}, kAllow},
+    {"affinity of one's own", SYS_sched_setaffinity, {0}, kAllow},
     {"shmget", SYS_shmget, {}, kAllow},
     {"copy_file_range", SYS_copy_file_range, {}, kAllow},
     {"sendmmsg, glibc's resolver", SYS_sendmmsg, {}, kAllow},

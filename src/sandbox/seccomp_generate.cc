@@ -62,6 +62,8 @@ constexpr Constant kConstants[] = {
     {"S_IFBLK", S_IFBLK},
     {"PROT_EXEC", PROT_EXEC},
     {"F_SETLEASE", 1024},
+    {"PRIO_USER", 2},
+    {"IOPRIO_WHO_USER", 3},
     // CLONE_NEWNS NEWCGROUP NEWUTS NEWIPC NEWUSER NEWPID NEWNET
     {"CLONE_NAMESPACES", 0x7e020000},
     {"SECCOMP_SET_MODE_FILTER", 1},

@@ -1,6 +1,7 @@
 """Wall 5: the kill switch, pause and resume; and whatever dies, nothing inside outlives it."""
 import json
 import pathlib
+import textwrap
 import time
 
 import pytest
@@ -47,6 +48,13 @@ def gone_after(pids, limit):
 
 def comm(pid):
     return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def is_running(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "R"
+    except OSError:
+        return False
 
 
 def test_kill_ends_everything_at_once(stockade):
@@ -108,6 +116,41 @@ def test_a_paused_run_can_be_killed(stockade):
     assert stockade.stockade("kill", "stubborn").status == 0
     gone_after(pids, 0.5)
     assert run.wait().status == 137
+
+
+def test_a_load_that_holds_init_back_can_be_paused_and_killed(stockade):
+    """Of an ordinary user, init has the agent's uid, and no cgroup holds the run: the agent may try to make it slow."""
+    run = stockade.start("/usr/bin/python3", "-c", textwrap.dedent("""
+        import os, time
+        for attack in (lambda: os.setpriority(os.PRIO_PROCESS, 1, 19), lambda: os.setpriority(os.PRIO_USER, 0, 19),
+                       lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))):
+            try:
+                attack()
+                print("done", flush=True)
+            except PermissionError:
+                pass
+        waiting, start = os.pipe()
+        for _ in range(200):
+            if os.fork() == 0:
+                os.close(start)
+                os.read(waiting, 1)
+                while True:
+                    pass
+        open("spinning", "w").close()
+        os.close(start)
+        while True:
+            pass
+        """), policy=POLICY)
+    run.wait_for_file(stockade.work / "spinning")
+    for _ in range(3):
+        assert stockade.stockade("pause", "it").status == 0
+        assert not any(is_running(pid) for pid in descendants(run.process.pid))
+        assert stockade.stockade("resume", "it").status == 0
+    began = time.monotonic()
+    assert stockade.stockade("kill", "it").status == 0
+    assert time.monotonic() - began < 2 * SLOWNESS
+    done = run.wait()
+    assert done.status == 137 and done.stdout == "", done
 
 
 @pytest.mark.parametrize("part", ["supervisor", "inspector", "dialer", "observer", "init"])
