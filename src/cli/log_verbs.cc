@@ -42,7 +42,11 @@ int failed(const Error& error) {
 
 event::Colour colour() { return stdout_is_terminal() ? event::Colour::ansi : event::Colour::none; }
 
+// Once more for a run whose supervisor died between the two.
 Result<KnownRun> find_settled(const supervisor::Places& places, const std::string& name) {
+  supervisor::settle_dead_runs(places);
+  auto run = supervisor::find_run(places, name);
+  if (!run || run->running || !run->record.ended.empty()) return run;
   supervisor::settle_dead_runs(places);
   return supervisor::find_run(places, name);
 }
