@@ -19,6 +19,7 @@ constexpr uint64_t kOwnInodes = 64;
 constexpr uint64_t kShmOnDiskRuns = 64U << 20;  // scratch is elsewhere: /dev/shm and our own files
 constexpr uint64_t kDefaultTmpfs = 512U << 20;  // a plan without any disk limit
 constexpr uint64_t kBytesPerInode = 16U << 10;
+constexpr std::string_view kScratchPrefix = "scratch-";
 
 Result<Fd> open_source(const std::string& path) {
   open_how how{};
@@ -216,7 +217,7 @@ std::string staging_directory(const SandboxPlan& plan, size_t mount_index) {
 }
 
 std::string scratch_directory(const SandboxPlan& plan, size_t mount_index) {
-  return fmt::format("{}/scratch-{}", plan.staging_root, mount_index);
+  return fmt::format("{}/{}{}", plan.staging_root, kScratchPrefix, mount_index);
 }
 
 Result<Launch> prepare_launch(const SandboxPlan& plan) {
@@ -313,6 +314,19 @@ Result<void> remove_tree(const std::string& path) {
   if (::fchmod(directory.get(), 0700) < 0) return fail_errno("remove {}", path);
   STOCKADE_TRY(TreeRemover(directory.get()).run());
   if (::rmdir(path.c_str()) < 0) return fail_errno("remove {}", path);
+  return {};
+}
+
+Result<void> remove_leftover_scratch(const std::string& staging_root) {
+  std::vector<std::string> found;
+  {
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(staging_root.c_str()), ::closedir);
+    if (!directory) return errno == ENOENT ? Result<void>() : fail_errno("open {}", staging_root);
+    while (const dirent* entry = ::readdir(directory.get()))
+      if (std::string_view(entry->d_name).starts_with(kScratchPrefix)) found.emplace_back(entry->d_name);
+  }
+  for (const std::string& name : found) STOCKADE_TRY(remove_tree(staging_root + "/" + name));
+  (void)::rmdir(staging_root.c_str());  // stays where something was staged
   return {};
 }
 

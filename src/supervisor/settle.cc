@@ -2,6 +2,7 @@
 
 #include "event/recover.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/launch.h"
 
 namespace stockade::supervisor {
 
@@ -14,7 +15,9 @@ void settle(const Places& places, KnownRun run) {
   if (!sandbox::remove_leftover_cgroups(run.record.id)) return;
   const SystemClock clock;
   event::RecoverOptions options{places.state, run.state_path, run.record.id, &clock};
-  if (!event::recover_log(options)) return;
+  // One that died before it began its log never let its agent run.
+  if (auto recovered = event::recover_log(options); !recovered && recovered.error().error_number() != ENOENT) return;
+  if (!sandbox::remove_leftover_scratch(run.state_path + "/work")) return;
   if (run.record.ended.empty()) {
     run.record.ended = format_time(clock.wall());
     run.record.ended_by = monitor::EndedBy{monitor::EndCause::error, "supervisor"};

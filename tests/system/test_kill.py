@@ -153,6 +153,22 @@ def test_a_load_that_holds_init_back_can_be_paused_and_killed(stockade):
     assert done.status == 137 and done.stdout == "", done
 
 
+@pytest.mark.parametrize("dies", ["with its log", "before its log"])
+def test_a_later_verb_clears_away_what_a_dead_supervisor_left(stockade, dies):
+    run = stockade.start("sh", "-c", "mkdir -m 0 /tmp/closed; echo x > /tmp/x; touch there; sleep 100",
+                         policy="sandbox: { memory: 128MiB, disk: 1GiB }\nfiles: [{ host: ., access: write }]\n")
+    run.wait_for_file(stockade.work / "there")
+    state = stockade.state / "stockade" / run.show()["id"]
+    assert list((state / "work").glob("scratch-*"))
+    run.process.kill()
+    run.wait()
+    if dies == "before its log":
+        (state / "events.jsonl").unlink()
+    assert stockade.stockade("ps").status == 0
+    assert not (state / "work").exists() and not list((stockade.runtime / "stockade").iterdir())
+    assert json.loads((state / "run.json").read_text())["ended_by"] == "error:supervisor"
+
+
 @pytest.mark.parametrize("part", ["supervisor", "inspector", "dialer", "observer", "init"])
 def test_kill_9_of_a_part_ends_the_whole_sandbox_within_100_ms(stockade, part):
     run, pids = start_stubborn(stockade)
