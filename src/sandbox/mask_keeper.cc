@@ -101,6 +101,7 @@ class Keeper {
                                  .keep_capabilities = uint64_t{1} << CAP_SYS_ADMIN | uint64_t{1} << CAP_DAC_READ_SEARCH,
                                  .landlock = false}));
     for (const Mask& mask : masks_) STOCKADE_TRY(restore(mask));
+    ready_ = true;
     return send_message(socket_, std::string_view(&kObserverReady, 1));
   }
 
@@ -179,7 +180,9 @@ class Keeper {
     return clone_tree(null_.get(), "", false);
   }
 
+  // What fell before the agent runs showed it nothing.
   Result<void> report(const Mask& mask) {
+    if (!ready_) return {};
     const ObserverNotice notice{NoticeKind::mask, escape_for_terminal(mask.path()),
                                 mask.hides ? "exchanged outside, hidden again" : "exchanged outside, read-only again"};
     STOCKADE_TRY(send_message(socket_, encode_notice(notice)));
@@ -193,6 +196,7 @@ class Keeper {
   std::set<std::string, std::less<>> names_;
   Fd inotify_;
   Fd null_;
+  bool ready_ = false;
 };
 
 }  // namespace

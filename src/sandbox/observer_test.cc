@@ -354,6 +354,28 @@ print('after', repr(read('.env')), os.listdir('deep/secrets'), write('.git/hooks
   }
 }
 
+TEST(MaskKeeper, PutsBackWhatWasReplacedBeforeItStarted) {
+  for (const uid_t uid : kBoth) {
+    TempTree tree(uid);
+    tree.write(".env", "SECRET1");
+    SandboxPlan plan = python_plan(tree, R"(
+import os, time
+while not os.path.exists('go'): time.sleep(0.01)
+print('read', repr(open('.env').read()))
+)");
+    plan.mounts.back().hidden = {".env"};
+    const Outcome outcome = testing::run_plan(plan, uid, [&](NativeSandbox& sandbox) {
+      tree.write(".env.new", "SECRET2");
+      ::rename((tree.path() + "/.env.new").c_str(), (tree.path() + "/.env").c_str());
+      auto keeper = start_mask_keeper(plan, sandbox.handles());
+      if (keeper) tree.write("go", "");
+      pollfd end{sandbox.status_fd(), POLLIN, 0};
+      if (!keeper || ::poll(&end, 1, 20'000) != 1) (void)sandbox.kill();
+    });
+    EXPECT_NE(outcome.output.find("read ''"), std::string::npos) << uid << ": " << outcome.output << outcome.error;
+  }
+}
+
 TEST(Observer, IsReportedWhenItDies) {
   for (const uid_t uid : kBoth) {
     TempTree tree(uid);
