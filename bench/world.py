@@ -87,7 +87,7 @@ def proportional_set_size(pids):
     """KiB, summed over processes."""
     total = 0
     for pid in pids:
-        with contextlib.suppress(FileNotFoundError):  # ended meanwhile
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
             for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     total += int(line.split()[1])

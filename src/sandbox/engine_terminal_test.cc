@@ -179,8 +179,13 @@ TEST_P(EngineTerminal, InterruptsTheForegroundJobAsATerminalWould) {
 
 TEST_P(EngineTerminal, SignalsAnAgentThatHasLeftItsGroup) {
   EXPECT_TRUE(as_user(GetParam(), [] {
-    // Into init's own group, which is in the same session: init must not be touched.
-    Person person(pausing("os.setpgid(0,1)"));
+    // Into a child's group, which is in the same session; init's own is refused.
+    Person person(
+        pausing("try: os.setpgid(0,1); sys.exit(1)\n"
+                "except PermissionError: pass\n"
+                "child=os.fork()\n"
+                "if child==0: signal.pause()\n"
+                "os.setpgid(child,child); os.setpgid(0,child)"));
     return person.is_running() && person.sees("up") && person.sandbox->signal_agent(SIGSTOP) &&
            person.reports(EventKind::stopped, SIGSTOP) && person.sandbox->signal_agent(SIGKILL) &&
            person.reports(EventKind::exited, SIGKILL);

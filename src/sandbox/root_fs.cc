@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <set>
 
 #include "sandbox/root_fs_builder.h"
 
@@ -208,6 +209,7 @@ Result<void> RootBuilder::add_bind(const Mount& mount, const Source& source, boo
   STOCKADE_TRY(attach_mount(tree.get(), place.directory.get(), place.name));
   if (!source.is_directory()) return {};
   if (!read_only) {
+    STOCKADE_TRY(hold_hidden_directories(tree.get(), mount.read_only));
     for (const std::string& relative : mount.read_only) STOCKADE_TRY(protect_below(tree.get(), relative));
   }
   for (const std::string& relative : mount.hidden) STOCKADE_TRY(mask_below(tree.get(), relative));
@@ -231,6 +233,25 @@ Result<void> RootBuilder::protect_below(int mount, const std::string& relative) 
   STOCKADE_ASSIGN(const Fd copy, clone_tree(target->get(), "", true));
   STOCKADE_TRY(set_mount_attributes(copy.get(), {.read_only = true}));
   return attach_mount(copy.get(), target->get(), "");
+}
+
+// A mount point can't be renamed: .git can't be moved away with its protected hooks and another one be put in its
+// place. Only directories with a dot: what a person moves files into and out of stays one mount with its neighbours.
+Result<void> RootBuilder::hold_hidden_directories(int mount, const std::vector<std::string>& paths) {
+  std::set<std::string> held;  // in an order in which what holds another comes first
+  for (const std::string& path : paths) {
+    for (size_t start = 0, slash; (slash = path.find('/', start)) != std::string::npos; start = slash + 1) {
+      if (path[start] == '.') held.insert(path.substr(0, slash));
+    }
+  }
+  for (const std::string& directory : held) {
+    auto target = open_below(mount, directory, O_PATH | O_NOFOLLOW | O_DIRECTORY);
+    if (!target && target.error().error_number() == ENOENT) continue;
+    if (!target) return std::unexpected(std::move(target).error().context(fmt::format("hold {}", directory)));
+    STOCKADE_ASSIGN(const Fd copy, clone_tree(target->get(), "", true));
+    STOCKADE_TRY(attach_mount(copy.get(), target->get(), ""));
+  }
+  return {};
 }
 
 // A directory of the tmpfs (or of the run's state) that is writable while the root around it is not.

@@ -38,6 +38,7 @@ class RootBuilder {
   Result<void> add_symlink(const Mount& mount);
   Result<void> add_directory(const Mount& mount);
   Result<void> mask_below(int mount, const std::string& relative);
+  Result<void> hold_hidden_directories(int mount, const std::vector<std::string>& paths);
   Result<void> protect_below(int mount, const std::string& relative);
   Result<void> enter();
 

@@ -131,6 +131,7 @@ def test_git_hooks_are_read_only_and_git_works(stockade):
         echo 'evil' > .git/hooks/post-checkout 2>/dev/null && echo added
         mv .git/hooks .git/away 2>/dev/null && echo moved
         rm -rf .git/hooks 2>/dev/null && echo removed
+        mv .git .moved 2>/dev/null && mkdir -p .git/hooks && echo 'evil' > .git/hooks/pre-commit && echo replaced
         chmod -x .git/hooks/pre-commit 2>/dev/null && echo unset
         echo more >> file.txt; git add file.txt && git commit -q --no-verify -m second && git log --oneline | wc -l""",
                        policy="files: [{ host: ., access: write }]\n")
@@ -144,6 +145,7 @@ def test_files_that_would_run_later_are_protected_or_named(stockade):
         stockade.write(stockade.work / name, "mine\n")
     done = stockade.sh("""
         for path in .envrc .husky/pre-push .vscode/tasks.json .mcp.json; do echo evil 2>/dev/null > $path && echo "wrote $path"; done
+        mv .husky .h 2>/dev/null && echo moved; mv .vscode v 2>/dev/null && echo moved; echo '{}' > .vscode/new && mv .vscode/new .vscode/settings.json
         echo evil > Makefile; mkdir -p .github/workflows; echo evil > .github/workflows/ci.yml; echo evil > CLAUDE.md; true""",
                        policy="files: [{ host: ., access: write }]\n")
     assert done.stdout == "", done
