@@ -81,7 +81,7 @@ long clone_into_namespaces(int cgroup, uint64_t parent) {
 // makes init as its sibling. It borrows our memory and holds us until it is gone (vfork(2)); init gets a copy.
 long clone_inside(int user_namespace, int cgroup) {
   volatile long pid = -EINVAL;
-  const pid_t passing = ::vfork();  // NOLINT(clang-analyzer-security.insecureAPI.vfork): see above
+  const pid_t passing = ::vfork();  // NOLINT(*-vfork,*-unsafe-functions): see above
   if (passing < 0) return -errno;
   if (passing == 0) {
     if (::setns(user_namespace, CLONE_NEWUSER) < 0)
