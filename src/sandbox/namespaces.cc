@@ -79,9 +79,10 @@ long clone_into_namespaces(int cgroup, uint64_t parent) {
 
 // Only a process inside the user namespace may make the others, and we must stay outside: a passing child goes in and
 // makes init as its sibling. It borrows our memory and holds us until it is gone (vfork(2)); init gets a copy.
+// NOLINTBEGIN(bugprone-unsafe-functions,clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork)
 long clone_inside(int user_namespace, int cgroup) {
   volatile long pid = -EINVAL;
-  const pid_t passing = ::vfork();  // NOLINT(*-vfork,*-unsafe-functions): see above
+  const pid_t passing = ::vfork();
   if (passing < 0) return -errno;
   if (passing == 0) {
     if (::setns(user_namespace, CLONE_NEWUSER) < 0)
@@ -95,6 +96,7 @@ long clone_inside(int user_namespace, int cgroup) {
   }
   return pid;
 }
+// NOLINTEND(bugprone-unsafe-functions,clang-analyzer-security.insecureAPI.vfork,clang-analyzer-unix.Vfork)
 
 }  // namespace
 
