@@ -21,7 +21,7 @@ void print_json(const std::vector<DoctorFinding>& findings) {
                     {"found", each.found},
                     {"cost", each.cost},
                     {"remedy", each.remedy}});
-  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  cli::print_json(json);
 }
 
 void print_findings(const std::vector<DoctorFinding>& findings) {

@@ -204,7 +204,7 @@ void print_summary_json(const KnownRun& run, const Summary& summary, const event
                                {"reason", one.reason},
                                {"rule", one.rule},
                                {"where", one.where}});
-  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  print_json(json);
 }
 
 void print_summary(const KnownRun& run, const Summary& summary, const event::Verification& verification) {
@@ -244,9 +244,7 @@ int verify_all(const supervisor::Places& places, bool json) {
     runs.push_back(ordered_json::parse(one.to_json(), nullptr, false));
     if (!json) fmt::print("{}\n", one.to_text());
   }
-  if (json)
-    fmt::print("{}\n", ordered_json{{"intact", intact}, {"runs", runs}, {"problems", all->problems}}.dump(
-                           2, ' ', false, ordered_json::error_handler_t::replace));
+  if (json) print_json({{"intact", intact}, {"runs", runs}, {"problems", all->problems}});
   for (const std::string& problem : all->problems) say(problem);
   return intact ? 0 : 1;
 }

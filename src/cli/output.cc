@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "base/printable.h"
 
@@ -14,6 +15,10 @@ void say(std::string_view line) { fmt::print(stderr, "stockade: {}\n", escape_fo
 void print_error(const Error& error) {
   say(error.message());
   if (!error.hint().empty()) say(error.hint());
+}
+
+void print_json(const nlohmann::ordered_json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 int exit_status(const Error& error) { return error.kind() == ErrorKind::invalid_input ? 2 : 1; }

@@ -2,6 +2,7 @@
 // from a file, a run or an agent is escaped on its way to a terminal; colours appear on a terminal only.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,9 @@ void say(std::string_view line);
 int exit_status(const Error& error);
 
 bool stdout_is_terminal();
+
+// On stdout, indented; bytes that are no UTF-8 become U+FFFD.
+void print_json(const nlohmann::ordered_json& json);
 
 // Columns as wide as their widest cell, two spaces between.
 void print_table(const std::vector<std::vector<std::string>>& rows);

@@ -170,8 +170,7 @@ int print_plan(const policy::Layered& layered, const Result<sandbox::Compiled>& 
   if (layered.policy.run.command.empty())
     say(fmt::format("the policy names no command: this is the plan for {}", compiled->plan.command.front()));
   if (json) {
-    fmt::print("{}\n", nlohmann::ordered_json{{"plan", text}, {"notes", compiled->notes}}.dump(
-                           2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    print_json({{"plan", text}, {"notes", compiled->notes}});
   } else {
     fmt::print("{}", shown(text));
     for (const std::string& note : compiled->notes) say(note);

@@ -24,7 +24,7 @@ void print_json(const supervisor::ProbeReport& report) {
                                                         : "broken"},
                             {"evidence", row.evidence},
                             {"what", row.what}});
-  fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  cli::print_json(json);
 }
 
 void print_rows(const supervisor::ProbeReport& report) {

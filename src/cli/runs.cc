@@ -32,10 +32,6 @@ ordered_json describe(const KnownRun& run) {
   return ordered_json::parse(to_json(run.record, run.running), nullptr, false);
 }
 
-void print_json(const ordered_json& json) {
-  fmt::print("{}\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
-}
-
 std::string state_of(const KnownRun& run) {
   if (!run.running) return "ended";
   auto status = supervisor::control_request(run.socket_path, "status", "", kPatience);

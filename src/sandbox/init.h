@@ -4,9 +4,9 @@
 //   init (pid 1)   makes the root, then gives up everything: ids of its own (root) or not dumpable (user), no
 //                  capability, its seccomp filter. It reaps, reports, and dies with the supervisor (death signal, and
 //                  the end of its socket). It leads the session, whose terminal is the agent's pty.
-//   agent (pid 2)  forked inside the finished root: gives up everything and waits for the word to exec. A process group
-//   of its own in init's session, the foreground one: the
-//                  kernel stops no orphaned group, so a leader of its own session could not be stopped by Ctrl-Z.
+//   agent (pid 2)  forked inside the finished root: gives up everything and waits for the word to exec. A process
+//                  group of its own in init's session, the foreground one: the kernel stops no orphaned group, so a
+//                  leader of its own session could not be stopped by Ctrl-Z.
 //
 // When the agent's process has ended, init reports and ends too, and with it everything inside.
 #pragma once
@@ -20,8 +20,7 @@ enum class Report : uint8_t {
   failed,      // error: the launch is over
   namespaces,  // the maker of namespaces; descriptors: user, network, diag socket, listeners
   root,        // init: root made and privileges gone; descriptors: /proc, the private tmpfs, then the master of the pty
-  ready,  // agent: within its walls; descriptors: its pidfd; notify listener, user and mount namespace, a second diag
-          // socket
+  ready,  // agent: within its walls; descriptors: its pidfd, notify listener, mount namespace, a second diag socket
   exec_failed,  // agent: errno and program
   exited,       // init: the agent's end
   stopped,

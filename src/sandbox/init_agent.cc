@@ -132,7 +132,6 @@ class AgentProcess {
     itself_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
     if (!itself_) return fail_errno("open the agent's process");
     if (!notify_) return {};
-    STOCKADE_ASSIGN(user_namespace_, open_at(AT_FDCWD, "/proc/self/ns/user", O_RDONLY));
     STOCKADE_ASSIGN(mount_namespace_, open_at(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY));
     STOCKADE_ASSIGN(diag_, net::open_socket_diag());
     return {};
@@ -154,11 +153,11 @@ class AgentProcess {
     } else {
       STOCKADE_TRY(install_seccomp_filter(choice));
     }
-    const int fds[] = {itself_.get(), listener.get(), user_namespace_.get(), mount_namespace_.get(), diag_.get()};
+    const int fds[] = {itself_.get(), listener.get(), mount_namespace_.get(), diag_.get()};
     STOCKADE_TRY(send_message(channels_.agent,
                               WireWriter().put(Report::ready).put(static_cast<uint8_t>(notify_)).bytes(),
-                              std::span(fds, listener ? 5 : 1)));
-    for (Fd* given : {&itself_, &user_namespace_, &mount_namespace_, &diag_}) given->reset();
+                              std::span(fds, listener ? 4 : 1)));
+    for (Fd* given : {&itself_, &mount_namespace_, &diag_}) given->reset();
     return {};
   }
 
@@ -193,9 +192,9 @@ class AgentProcess {
   const SandboxPlan& plan_;
   const InitChannels& channels_;
   const bool notify_;
-  Fd terminal_;                                 // the slave, until the streams are connected
-  Fd itself_;                                   // for the supervisor
-  Fd user_namespace_, mount_namespace_, diag_;  // for the observer
+  Fd terminal_;                // the slave, until the streams are connected
+  Fd itself_;                  // for the supervisor
+  Fd mount_namespace_, diag_;  // for the observer
 };
 
 }  // namespace

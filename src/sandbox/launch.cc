@@ -220,12 +220,12 @@ std::string scratch_directory(const SandboxPlan& plan, size_t mount_index) {
   return fmt::format("{}/{}{}", plan.staging_root, kScratchPrefix, mount_index);
 }
 
-Result<Launch> prepare_launch(const SandboxPlan& plan) {
+Result<Launch> prepare_launch(const SandboxPlan& plan, Mode mode) {
   Launch launch;
   launch.plan = &plan;
   launch.outer_uid = ::geteuid();
   launch.outer_gid = ::getegid();
-  STOCKADE_ASSIGN(launch.identity, choose_identity(plan));
+  STOCKADE_ASSIGN(launch.identity, choose_identity(plan, mode));
   launch.sysctls = Fd(::open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC));
   size_private_filesystem(launch);
   STOCKADE_TRY(prepare_sources(launch));

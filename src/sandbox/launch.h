@@ -52,7 +52,7 @@ struct Launch {
   std::vector<char*> environment;
 };
 
-Result<Launch> prepare_launch(const SandboxPlan& plan);
+Result<Launch> prepare_launch(const SandboxPlan& plan, Mode mode);
 
 // Where a mount of kind staging, or scratch on disk, lives in the run's state.
 std::string staging_directory(const SandboxPlan& plan, size_t mount_index);

@@ -71,7 +71,7 @@ Result<NamespaceMaker> NamespaceMaker::start(Network network) {
   const int inner = channel[1].get();
   STOCKADE_ASSIGN(Pid process, fork_child([&] { return run(network, mode, inner); }));
   channel[1].reset();
-  return NamespaceMaker(network, std::move(channel[0]), std::move(process));
+  return NamespaceMaker(network, mode, std::move(channel[0]), std::move(process));
 }
 
 Result<MadeNamespaces> NamespaceMaker::take(bool explicit_proxy) {

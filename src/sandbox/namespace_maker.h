@@ -26,6 +26,7 @@ class NamespaceMaker {
   static Result<NamespaceMaker> start(Network network = Network::redirected);
 
   Network network() const { return network_; }
+  Mode mode() const { return mode_; }
   pid_t pid() const { return process_.get(); }
   // Blocks until all is made. The explicit proxy's listeners are closed unless they are wanted.
   Result<MadeNamespaces> take(bool explicit_proxy);
@@ -33,10 +34,11 @@ class NamespaceMaker {
   void let_go() { channel_.reset(); }
 
  private:
-  NamespaceMaker(Network network, Fd channel, Pid process)
-      : network_(network), channel_(std::move(channel)), process_(std::move(process)) {}
+  NamespaceMaker(Network network, Mode mode, Fd channel, Pid process)
+      : network_(network), mode_(mode), channel_(std::move(channel)), process_(std::move(process)) {}
 
   Network network_;
+  Mode mode_;
   Fd channel_;
   Pid process_;
 };

@@ -44,11 +44,11 @@ Result<void> write_proc(const std::string& path, std::string_view text) {
 
 Mode choose_mode() { return ::geteuid() == 0 && has_whole_uid_map() ? Mode::root : Mode::user; }
 
-Result<Identity> choose_identity(const SandboxPlan& plan) {
+Result<Identity> choose_identity(const SandboxPlan& plan, Mode mode) {
   Identity identity;
   identity.uid = plan.uid;
   identity.gid = plan.gid;
-  if (choose_mode() == Mode::root) {
+  if (mode == Mode::root) {
     STOCKADE_ASSIGN(const uint32_t block, choose_id_block());
     identity.mode = Mode::root;
     identity.init_kuid = identity.init_kgid = block;

@@ -29,7 +29,7 @@ struct Identity {
 
 // Root mode needs the whole identity uid map (a "root" inside somebody's user namespace is an ordinary user here).
 Mode choose_mode();
-Result<Identity> choose_identity(const SandboxPlan& plan);
+Result<Identity> choose_identity(const SandboxPlan& plan, Mode mode);
 
 struct InitClone {
   int user_namespace = -1;  // user mode: the one to be born in

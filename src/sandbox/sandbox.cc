@@ -196,7 +196,7 @@ Result<void> NativeSandbox::Impl::check_stdio() const {
 Result<void> NativeSandbox::Impl::begin(std::optional<NamespaceMaker> maker) {
   STOCKADE_TRY(check_stdio());
   STOCKADE_TRY(start_maker(std::move(maker)));
-  STOCKADE_ASSIGN(launch_, prepare_launch(plan_));
+  STOCKADE_ASSIGN(launch_, prepare_launch(plan_, maker_->mode()));
   launch_->weakening = options_.weakening;
   for (int i = 0; launch_->identity.mode == Mode::root && i < 3; ++i) {
     if (!is_on_pty(i)) open_pipe_to_others(options_.stdio[i]);
@@ -333,14 +333,14 @@ Result<void> NativeSandbox::Impl::take_root(LaunchMessage& message) {
 
 Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
   const bool notify = message.bytes.size() > 1 && message.bytes[1] == 1;
-  if (message.fds.size() != (notify ? 5 : 1) || message.sender <= 0)
+  if (message.fds.size() != (notify ? 4 : 1) || message.sender <= 0)
     return fail(ErrorKind::internal, "the agent's process is incomplete");
   handles_.agent = message.sender;
   agent_pidfd_ = std::move(message.fds[0]);
   if (notify) {
-    Fd* const handles[] = {&handles_.notify, &handles_.user_namespace, &handles_.mount_namespace,
-                           &handles_.observer_diag};
-    for (size_t i = 0; i < 4; ++i) *handles[i] = std::move(message.fds[i + 1]);
+    handles_.user_namespace = std::move(launch_->user_namespace);  // the agent is in it
+    Fd* const handles[] = {&handles_.notify, &handles_.mount_namespace, &handles_.observer_diag};
+    for (size_t i = 0; i < 3; ++i) *handles[i] = std::move(message.fds[i + 1]);
   }
   is_ready_ = true;
   return {};

@@ -67,13 +67,13 @@ bool is_link_to(int directory, const char* name, std::string_view link) {
   return size > 0 && link == std::string_view(target, static_cast<size_t>(size));
 }
 
-// False as well where the process can't be looked into. The lowest numbers, which most descriptors have, are asked for
-// without listing them all.
-bool holds_socket(pid_t pid, const std::string& link) {
+// False as well where the process can't be looked into. As many of the lowest numbers as `guesses` are asked for first:
+// a process that holds it is found without listing all that it holds.
+bool holds_socket(pid_t pid, const std::string& link, int guesses) {
   const Directory directory(::opendir(fmt::format("/proc/{}/fd", pid).c_str()), ::closedir);
   if (!directory) return false;
   const int fds = ::dirfd(directory.get());
-  for (int number = 0; number < kLowDescriptors; ++number) {
+  for (int number = 0; number < guesses; ++number) {
     char name[16] = {};
     std::to_chars(name, name + sizeof(name) - 1, number);
     if (is_link_to(fds, name, link)) return true;
@@ -171,8 +171,8 @@ Result<bool> ProgramLookup::is_made_by(const Endpoint& local, const Endpoint& re
   auto root = open_at(AT_FDCWD, fmt::format("/proc/{}/root", agent_), O_PATH | O_DIRECTORY);
   if (!root) return false;
   const std::vector<NamedProgram> allowed = resolve(root->get(), programs);
-  const auto is_allowed_holder = [&](pid_t pid) {
-    if (!holds_socket(pid, link)) return false;
+  const auto is_allowed_holder = [&](pid_t pid, int guesses) {
+    if (!holds_socket(pid, link, guesses)) return false;
     const auto executable = executable_of(pid);
     if (!executable) return false;
     if (std::ranges::find(allowed, *executable, &NamedProgram::file) != allowed.end()) return true;
@@ -183,11 +183,11 @@ Result<bool> ProgramLookup::is_made_by(const Endpoint& local, const Endpoint& re
   };
   // The last one that connected is likely the next. That it holds a socket of the sandbox's network namespace is what
   // makes it a process of the sandbox, even if its number was given anew.
-  if (last_ != 0 && is_allowed_holder(last_)) return true;
+  if (last_ != 0 && is_allowed_holder(last_, kLowDescriptors)) return true;
   auto processes = processes_below(init_);
   if (!processes) return fail(ErrorKind::unavailable, "the sandbox's processes can't be listed");
   for (const pid_t pid : *processes) {
-    if (!is_allowed_holder(pid)) continue;
+    if (!is_allowed_holder(pid, 0)) continue;
     last_ = pid;
     return true;
   }

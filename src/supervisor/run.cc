@@ -6,24 +6,13 @@
 #include <sys/stat.h>
 
 #include "base/confine.h"
-#include "event/log.h"
-#include "loop/loop.h"
-#include "monitor/limits.h"
 #include "sandbox/host_tree.h"
-#include "sandbox/persistence_watch.h"
-#include "sandbox/sandbox.h"
 #include "sandbox/seccomp_filter.h"
 #include "supervisor/run_parts.h"
 
 namespace stockade::supervisor {
 
 namespace {
-
-using event::Decision;
-using event::Event;
-using event::Wall;
-using monitor::EndCause;
-using monitor::EndedBy;
 
 // The signals that a person or a service manager sends to `stockade run`: the agent gets them, as without Stockade.
 constexpr std::array kForwarded = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -73,7 +62,7 @@ Run::~Run() = default;
 
 Result<void> Run::open_directory() {
   STOCKADE_ASSIGN(directory_, RunDirectory::create(settings_.places, settings_.name));
-  settings_.plan.staging_root = directory_->state_path() + "/work";
+  settings_.plan.staging_root = staging_path(directory_->state_path());
   if (::mkdir(settings_.plan.staging_root.c_str(), 0700) < 0) return fail_errno("make the run's work directory");
   STOCKADE_TRY(write_new_file(directory_->state_path() + "/policy.json", settings_.effective_policy));
   record_.id = directory_->id();

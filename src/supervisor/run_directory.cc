@@ -94,6 +94,8 @@ std::optional<KnownRun> read_run(const Places& places, const std::string& id) {
 
 }  // namespace
 
+std::string staging_path(const std::string& state_path) { return state_path + "/work"; }
+
 Places find_places() {
   std::string state = variable("XDG_STATE_HOME");
   if (state.empty()) state = variable("HOME") + "/.local/state";
@@ -147,6 +149,7 @@ Result<void> write_run_record(const std::string& state_path, const RunRecord& re
 }
 
 void RunDirectory::finish() {
+  ::rmdir(staging_path(state_path_).c_str());  // stays where something was kept aside
   ::unlink(socket_path().c_str());
   ::unlink((runtime_path_ + "/lock").c_str());
   ::rmdir(runtime_path_.c_str());

@@ -45,6 +45,8 @@ struct RunRecord {
 };
 
 std::string to_json(const RunRecord& record, bool running);
+// Where a run in this state directory stages what it writes, and keeps scratch on disk.
+std::string staging_path(const std::string& state_path);
 Result<RunRecord> parse_run_record(const std::string& json);
 
 class RunDirectory {

@@ -1,6 +1,4 @@
 // The end of a run: last records, publishing, the record; and of one that could not start.
-#include <unistd.h>
-
 #include "sandbox/host_tree.h"
 #include "sandbox/launch.h"
 #include "sandbox/staging.h"
@@ -9,12 +7,6 @@
 namespace stockade::supervisor {
 
 namespace {
-
-using event::Decision;
-using event::Event;
-using event::Wall;
-using monitor::EndCause;
-using monitor::EndedBy;
 
 constexpr auto kDrainPatience = std::chrono::seconds(5);
 
@@ -114,7 +106,6 @@ RunOutcome Run::finish() {
     outcome.notes.push_back(written.error().render());
   take_down();
   sandbox_.reset();
-  ::rmdir(settings_.plan.staging_root.c_str());  // stays where something was kept aside
   directory_->finish();
   if (settings_.relay) (void)settings_.relay->ended(outcome.exit_status);
   return outcome;
@@ -130,7 +121,6 @@ void Run::abandon(const Error& error) {
   record_.ended_by = EndedBy{EndCause::error, "start"};
   record_.notes.push_back(error.render());
   (void)directory_->write_record(record_, false);
-  ::rmdir(settings_.plan.staging_root.c_str());  // stays where something was kept aside
   directory_->finish();
 }
 

@@ -20,8 +20,14 @@
 
 namespace stockade::supervisor {
 
+using event::Decision;
+using event::Event;
+using event::Wall;
+using monitor::EndCause;
+using monitor::EndedBy;
+
 // An event of the monitor wall: what was done to the run.
-event::Event control_event(std::string kind, event::Decision decision, std::string subject, std::string reason);
+Event control_event(std::string kind, Decision decision, std::string subject, std::string reason);
 
 class Run final : public ControlHandler, public egress::Authority {
  public:

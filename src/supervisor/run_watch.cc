@@ -7,12 +7,6 @@ namespace stockade::supervisor {
 
 namespace {
 
-using event::Decision;
-using event::Event;
-using event::Wall;
-using monitor::EndCause;
-using monitor::EndedBy;
-
 constexpr auto kPollInterval = std::chrono::milliseconds(5);
 
 }  // namespace
