@@ -47,8 +47,7 @@ void hide_arguments() {
 
 Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
   std::vector<int> keep = launch.idmaps.descriptors();
-  keep.insert(keep.end(), {channels.control, channels.agent, launch.sysctls.get(), launch.user_namespace.get(),
-                           launch.network_namespace.get()});
+  keep.insert(keep.end(), {channels.control, channels.agent, launch.sysctls.get()});
   keep.insert(keep.end(), std::begin(channels.stdio), std::end(channels.stdio));
   keep.insert(keep.end(), channels.entrances.begin(), channels.entrances.end());
   close_all_except(keep.data(), keep.size());
@@ -60,8 +59,6 @@ Result<void> prepare_init(const Launch& launch, const InitChannels& channels) {
     return fail_errno("leave all groups");
   }
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("forbid dumps of init");
-  if (launch.network_namespace && ::setns(launch.network_namespace.get(), CLONE_NEWNET) < 0)
-    return fail_errno("enter the sandbox's network");
   if (::setsid() < 0) return fail_errno("start a session of its own");
   if (::sethostname(launch.plan->hostname.data(), launch.plan->hostname.size()) < 0 || ::setdomainname("", 0) < 0)
     return fail_errno("set the sandbox's host name");
@@ -81,12 +78,27 @@ Result<Fd> watch_children() {
   return fd;
 }
 
-Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets) {
+// Waits until they are made, and joins the network.
+Result<LateNamespaces> take_namespaces(int control) {
+  Message message;
+  STOCKADE_ASSIGN(const ReceiveState state, receive_message(control, message));
+  const size_t networks = message.bytes == "n" ? 1 : 0;
+  if (state != ReceiveState::message || message.fds.size() < networks || message.fds.size() > networks + 1)
+    return fail(ErrorKind::internal, "the supervisor is gone");
+  LateNamespaces namespaces;
+  if (networks) namespaces.network = std::move(message.fds.front());
+  if (message.fds.size() > networks) namespaces.user = std::move(message.fds.back());
+  if (namespaces.network && ::setns(namespaces.network.get(), CLONE_NEWNET) < 0)
+    return fail_errno("enter the sandbox's network");
+  return namespaces;
+}
+
+Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels, const AgentStart& start) {
   clone_args args{};
   args.exit_signal = SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &args, sizeof(args));
   if (pid < 0) return fail_errno("fork the agent's process");
-  if (pid == 0) run_agent(launch, channels, terminal, notify_sockets);
+  if (pid == 0) run_agent(launch, channels, start);
   return static_cast<pid_t>(pid);
 }
 
@@ -188,7 +200,11 @@ void run_init(const Launch& launch, const InitChannels& channels) {
   Pty pty = must(make_terminal(launch, terminals.get()));
   const RootFs root = must(build_root(launch, terminals.get()));
   terminals.reset();
-  const pid_t agent = must(fork_agent(launch, channels, pty.slave.get(), root.notify_sockets));
+  LateNamespaces namespaces = must(take_namespaces(channels.control));
+  const pid_t agent = must(fork_agent(
+      launch, channels,
+      {.terminal = pty.slave.get(), .user_namespace = namespaces.user.get(), .notify_sockets = root.notify_sockets}));
+  namespaces = {};
   must(let_go_of_stdio());
   hide_arguments();
   must(give_up_privileges(launch, channels));
@@ -197,6 +213,13 @@ void run_init(const Launch& launch, const InitChannels& channels) {
   const int keep[] = {channels.control, children.get(), pty.slave.get()};
   close_all_except(keep, 3);
   serve(channels.control, children.get(), agent);
+}
+
+Result<void> send_namespaces(int control, const LateNamespaces& namespaces) {
+  std::vector<int> fds;
+  for (const Fd* fd : {&namespaces.network, &namespaces.user})
+    if (*fd) fds.push_back(fd->get());
+  return send_message(control, namespaces.network ? "n" : "-", fds);
 }
 
 std::string encode_failure(const Error& error) {

@@ -37,12 +37,23 @@ struct InitChannels {
   bool keep_kill = false;  // no cgroup can freeze: init stops everything by signal, and needs CAP_KILL in its namespace
 };
 
+// What is made while init builds the root, and comes to it on `control`.
+struct LateNamespaces {
+  Fd network;  // for init and the agent; none where the launcher's is kept
+  Fd user;     // root mode: the agent's
+};
+Result<void> send_namespaces(int control, const LateNamespaces& namespaces);
+
 // In the child of clone_init(). Never returns.
 [[noreturn]] void run_init(const Launch& launch, const InitChannels& channels);
 
-// The agent's part (init_agent.cc), with the slave of its pty or -1. `notify_sockets`: a mount of the root needs
-// connects to be decided outside (root_fs.h). Never returns.
-[[noreturn]] void run_agent(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets);
+struct AgentStart {
+  int terminal = -1;            // the slave of its pty
+  int user_namespace = -1;      // to enter (root mode)
+  bool notify_sockets = false;  // a mount of the root needs connects to be decided outside (root_fs.h)
+};
+// The agent's part (init_agent.cc). Never returns.
+[[noreturn]] void run_agent(const Launch& launch, const InitChannels& channels, const AgentStart& start);
 
 // An Error over the wire.
 std::string encode_failure(const Error& error);

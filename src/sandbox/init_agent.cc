@@ -23,12 +23,13 @@ namespace {
 
 class AgentProcess {
  public:
-  AgentProcess(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets)
+  AgentProcess(const Launch& launch, const InitChannels& channels, const AgentStart& start)
       : launch_(launch),
         plan_(*launch.plan),
         channels_(channels),
-        notify_((plan_.notify_sockets || notify_sockets) && !launch.weakening.seccomp),
-        terminal_(terminal) {}
+        notify_((plan_.notify_sockets || start.notify_sockets) && !launch.weakening.seccomp),
+        terminal_(start.terminal),
+        user_namespace_(start.user_namespace) {}
 
   [[noreturn]] void run() {
     if (auto done = become_ready(); !done) {
@@ -41,7 +42,7 @@ class AgentProcess {
  private:
   Result<void> become_ready() {
     for (const int entrance : channels_.entrances) STOCKADE_TRY(enter_cgroup(entrance));
-    std::vector<int> keep = {channels_.agent, launch_.sysctls.get(), launch_.user_namespace.get(), terminal_.get()};
+    std::vector<int> keep = {channels_.agent, launch_.sysctls.get(), user_namespace_.get(), terminal_.get()};
     keep.insert(keep.end(), std::begin(channels_.stdio), std::end(channels_.stdio));
     close_all_except(keep.data(), keep.size());
     STOCKADE_TRY(take_ids());
@@ -69,7 +70,8 @@ class AgentProcess {
       forbid_user_namespaces();
       return {};
     }
-    if (::setns(launch_.user_namespace.get(), CLONE_NEWUSER) < 0) return fail_errno("enter the agent's user namespace");
+    if (::setns(user_namespace_.get(), CLONE_NEWUSER) < 0) return fail_errno("enter the agent's user namespace");
+    user_namespace_.reset();
     forbid_user_namespaces();
     STOCKADE_TRY(keep_capabilities_across_ids());
     if (::setresgid(plan_.gid, plan_.gid, plan_.gid) < 0 || ::setresuid(plan_.uid, plan_.uid, plan_.uid) < 0)
@@ -193,14 +195,15 @@ class AgentProcess {
   const InitChannels& channels_;
   const bool notify_;
   Fd terminal_;                // the slave, until the streams are connected
+  Fd user_namespace_;          // root mode: the agent's, until it is entered
   Fd itself_;                  // for the supervisor
   Fd mount_namespace_, diag_;  // for the observer
 };
 
 }  // namespace
 
-void run_agent(const Launch& launch, const InitChannels& channels, int terminal, bool notify_sockets) {
-  AgentProcess(launch, channels, terminal, notify_sockets).run();
+void run_agent(const Launch& launch, const InitChannels& channels, const AgentStart& start) {
+  AgentProcess(launch, channels, start).run();
 }
 
 }  // namespace stockade::sandbox

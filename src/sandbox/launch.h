@@ -43,9 +43,7 @@ struct Launch {
   uint64_t own_bytes = 0;
   uint64_t own_inodes = 0;
 
-  Fd user_namespace;     // root mode: the agent's; user mode: the whole sandbox's, which init is born in
-  Fd network_namespace;  // for init and the agent; none where the launcher's is kept
-  Fd sysctls;            // /proc/sys of the host; what it shows depends on who asks
+  Fd sysctls;  // /proc/sys of the host; what it shows depends on who asks
 
   std::vector<std::string> programs;  // argv[0] as given, or every place of PATH where it may be
   std::vector<char*> argv;

@@ -38,14 +38,26 @@ Result<net::TransparentListeners> set_up_network(Network network) {
   return net::open_transparent_listeners(true);
 }
 
+Result<Fd> make_user_namespace() {
+  STOCKADE_TRY(make_namespace(CLONE_NEWUSER, "user"));
+  return open_at(AT_FDCWD, "/proc/self/ns/user", O_RDONLY);
+}
+
 Result<void> make_all(Network network, Mode mode, int channel) {
-  if (mode == Mode::user) STOCKADE_TRY(make_namespace(CLONE_NEWUSER, "user"));
+  Fd user_namespace;
+  if (mode == Mode::user) {
+    STOCKADE_ASSIGN(user_namespace, make_user_namespace());
+    const int early[] = {user_namespace.get()};
+    STOCKADE_TRY(send_message(channel, WireWriter().put(Report::namespaces).bytes(), early));
+  }
   STOCKADE_ASSIGN(const net::TransparentListeners listeners, set_up_network(network));
   STOCKADE_ASSIGN(const Fd diag, net::open_socket_diag());
-  if (mode == Mode::root) STOCKADE_TRY(make_namespace(CLONE_NEWUSER, "user"));
-  STOCKADE_ASSIGN(const Fd user_namespace, open_at(AT_FDCWD, "/proc/self/ns/user", O_RDONLY));
   STOCKADE_ASSIGN(const Fd network_namespace, open_at(AT_FDCWD, "/proc/self/ns/net", O_RDONLY));
-  std::vector<int> fds = {user_namespace.get(), network_namespace.get(), diag.get()};
+  std::vector<int> fds = {network_namespace.get(), diag.get()};
+  if (mode == Mode::root) {
+    STOCKADE_ASSIGN(user_namespace, make_user_namespace());
+    fds.insert(fds.begin(), user_namespace.get());
+  }
   const std::vector<int> more = listeners.descriptors();
   fds.insert(fds.end(), more.begin(), more.end());
   return send_message(channel, WireWriter().put(Report::namespaces).bytes(), fds);
@@ -74,19 +86,30 @@ Result<NamespaceMaker> NamespaceMaker::start(Network network) {
   return NamespaceMaker(network, mode, std::move(channel[0]), std::move(process));
 }
 
-Result<MadeNamespaces> NamespaceMaker::take(bool explicit_proxy) {
+Result<Message> NamespaceMaker::take_message() {
   Message message;
   STOCKADE_ASSIGN(const ReceiveState state, receive_message(channel_.get(), message));
   if (state != ReceiveState::message || message.bytes.empty())
     return fail(ErrorKind::internal, "the process that makes namespaces ended without a word");
   if (message.bytes[0] == static_cast<char>(Report::failed))
     return std::unexpected(decode_failure(std::string_view(message.bytes).substr(1)));
-  if (message.fds.size() < 3) return fail(ErrorKind::internal, "the namespaces are incomplete");
+  return message;
+}
+
+Result<Fd> NamespaceMaker::take_user_namespace() {
+  STOCKADE_ASSIGN(Message message, take_message());
+  if (message.fds.size() != 1) return fail(ErrorKind::internal, "the user namespace is missing");
+  return std::move(message.fds[0]);
+}
+
+Result<MadeNamespaces> NamespaceMaker::take(bool explicit_proxy) {
+  STOCKADE_ASSIGN(Message message, take_message());
   MadeNamespaces made;
-  made.user = std::move(message.fds[0]);
-  made.network = std::move(message.fds[1]);
-  made.socket_diag = std::move(message.fds[2]);
-  message.fds.erase(message.fds.begin(), message.fds.begin() + 3);
+  std::vector<Fd*> ours = {&made.network, &made.socket_diag};
+  if (mode_ == Mode::root) ours.insert(ours.begin(), &made.user);
+  if (message.fds.size() < ours.size()) return fail(ErrorKind::internal, "the namespaces are incomplete");
+  for (size_t i = 0; i < ours.size(); ++i) *ours[i] = std::move(message.fds[i]);
+  message.fds.erase(message.fds.begin(), message.fds.begin() + static_cast<ptrdiff_t>(ours.size()));
   if (network_ == Network::of_the_launcher) made.network.reset();
   if (network_ != Network::redirected) return made;
   STOCKADE_ASSIGN(made.listeners, net::TransparentListeners::from_descriptors(std::move(message.fds)));

@@ -4,17 +4,18 @@
 //
 // Root mode: the network belongs to the machine's user namespace, and the user namespace is the agent's alone; its ids
 // are mapped from outside (map_ids_of()) while the process waits. User mode: the user namespace is the sandbox's whole,
-// owns the network, and init maps its own ids.
+// is there long before the network that it owns, and init, who is born in it, maps its own ids.
 // Owned by the supervisor, in its single thread. Facts: user_namespaces(7), network_namespaces(7).
 #pragma once
 
+#include "base/message_socket.h"
 #include "net/transparent.h"
 #include "sandbox/namespaces.h"
 
 namespace stockade::sandbox {
 
 struct MadeNamespaces {
-  Fd user;
+  Fd user;                                             // root mode
   Fd network;                                          // none where the launcher's own is kept (the probe)
   std::optional<net::TransparentListeners> listeners;  // with the redirect
   Fd socket_diag;                                      // of the network namespace
@@ -28,12 +29,15 @@ class NamespaceMaker {
   Network network() const { return network_; }
   Mode mode() const { return mode_; }
   pid_t pid() const { return process_.get(); }
+  // User mode, before take(): blocks until the sandbox's user namespace is made.
+  Result<Fd> take_user_namespace();
   // Blocks until all is made. The explicit proxy's listeners are closed unless they are wanted.
   Result<MadeNamespaces> take(bool explicit_proxy);
   // The process may end: the namespaces live on in their descriptors.
   void let_go() { channel_.reset(); }
 
  private:
+  Result<Message> take_message();
   NamespaceMaker(Network network, Mode mode, Fd channel, Pid process)
       : network_(network), mode_(mode), channel_(std::move(channel)), process_(std::move(process)) {}
 

@@ -83,7 +83,7 @@ class NativeSandbox::Impl {
   Result<void> check_stdio() const;
   Result<void> make_cgroup();
   Result<void> start_maker(std::optional<NamespaceMaker> given);
-  Result<void> take_namespaces();
+  Result<void> hand_over_namespaces();
   Result<void> clone();
   Result<void> hear_from(std::initializer_list<int> sockets);
   Result<void> hear(int socket);
@@ -207,7 +207,9 @@ Result<void> NativeSandbox::Impl::begin(std::optional<NamespaceMaker> maker) {
     }
   }
   STOCKADE_TRY(make_cgroup());
-  STOCKADE_TRY(take_namespaces());
+  if (launch_->identity.mode == Mode::user) {
+    STOCKADE_ASSIGN(handles_.user_namespace, maker_->take_user_namespace());
+  }
   return clone();
 }
 
@@ -225,12 +227,14 @@ Result<void> NativeSandbox::Impl::start_maker(std::optional<NamespaceMaker> give
   return {};
 }
 
-Result<void> NativeSandbox::Impl::take_namespaces() {
+// To init, which builds the root meanwhile.
+Result<void> NativeSandbox::Impl::hand_over_namespaces() {
   STOCKADE_ASSIGN(MadeNamespaces made, maker_->take(plan_.explicit_proxy));
   if (launch_->identity.mode == Mode::root) STOCKADE_TRY(map_ids_of(maker_->pid(), launch_->identity));
   maker_->let_go();
-  launch_->user_namespace = std::move(made.user);
-  launch_->network_namespace = std::move(made.network);
+  LateNamespaces late{.network = std::move(made.network), .user = std::move(made.user)};
+  if (auto told = send_namespaces(control_.get(), late); !told) return std::unexpected(launch_died());
+  if (late.user) handles_.user_namespace = std::move(late.user);
   handles_.listeners = std::move(made.listeners);
   handles_.socket_diag = std::move(made.socket_diag);
   return {};
@@ -245,7 +249,7 @@ Result<void> NativeSandbox::Impl::clone() {
   for (int i = 0; i < 3; ++i) channels.stdio[i] = is_on_pty(i) ? -1 : options_.stdio[i];
   for (const Fd& entrance : entrances) channels.entrances.push_back(entrance.get());
   channels.keep_kill = launch_->identity.mode == Mode::root && !cgroup_.can_freeze();
-  const int born_in = launch_->identity.mode == Mode::user ? launch_->user_namespace.get() : -1;
+  const int born_in = launch_->identity.mode == Mode::user ? handles_.user_namespace.get() : -1;
   auto pid = clone_init({.user_namespace = born_in, .cgroup = cgroup_.leaf()});
   if (!pid && cgroup_.leaf() >= 0 && cgroup_.do_without_leaf()) pid = clone_init({.user_namespace = born_in});
   if (!pid) return std::unexpected(std::move(pid).error());
@@ -271,6 +275,7 @@ Error NativeSandbox::Impl::launch_died() {
 }
 
 Result<void> NativeSandbox::Impl::await_root() {
+  STOCKADE_TRY(hand_over_namespaces());
   // init's reason first: when it fails, the agent's process only notices.
   while (!has_root_) STOCKADE_TRY(hear_from({control_.get(), agent_.get()}));
   return {};
@@ -338,10 +343,10 @@ Result<void> NativeSandbox::Impl::take_ready(LaunchMessage& message) {
   handles_.agent = message.sender;
   agent_pidfd_ = std::move(message.fds[0]);
   if (notify) {
-    handles_.user_namespace = std::move(launch_->user_namespace);  // the agent is in it
     Fd* const handles[] = {&handles_.notify, &handles_.mount_namespace, &handles_.observer_diag};
     for (size_t i = 0; i < 3; ++i) *handles[i] = std::move(message.fds[i + 1]);
   }
+  if (!notify) handles_.user_namespace.reset();
   is_ready_ = true;
   return {};
 }
