@@ -59,7 +59,4 @@ struct AgentStart {
 std::string encode_failure(const Error& error);
 Error decode_failure(std::string_view bytes);  // after the tag
 
-// Where the supervisor's argv lies, so that /proc/1/cmdline inside doesn't quote it. Called once before the clone.
-void find_argument_area();
-
 }  // namespace stockade::sandbox

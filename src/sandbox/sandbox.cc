@@ -241,7 +241,6 @@ Result<void> NativeSandbox::Impl::hand_over_namespaces() {
 }
 
 Result<void> NativeSandbox::Impl::clone() {
-  find_argument_area();
   STOCKADE_ASSIGN(auto control, make_launch_channel());
   STOCKADE_ASSIGN(auto agent, make_launch_channel());
   STOCKADE_ASSIGN(const std::vector<Fd> entrances, cgroup_.entrances());
