@@ -295,6 +295,14 @@ Result<void> open_family(int family, Fd& tcp, Fd& udp, Fd& dns, Fd& dns_tcp, Fd&
 
 }  // namespace
 
+std::vector<int> TransparentListeners::requests() const {
+  std::vector<int> list;
+  for (const Fd* fd : {&tcp4, &udp4, &dns4, &dns_tcp4, &tcp6, &udp6, &dns6, &dns_tcp6, &proxy_http, &proxy_socks}) {
+    if (*fd) list.push_back(fd->get());
+  }
+  return list;
+}
+
 std::vector<int> TransparentListeners::descriptors() const {
   std::vector<int> list;
   for (const Fd* fd :

@@ -22,6 +22,8 @@ struct TransparentListeners {
   Fd proxy_http;    // 127.0.0.1: explicit proxy (HTTP and CONNECT), only with env.proxy
   Fd proxy_socks;   // 127.0.0.1: SOCKS5, only with env.proxy
 
+  // Those that become readable when somebody inside wants something.
+  std::vector<int> requests() const;
   // In a fixed order for SCM_RIGHTS; absent proxies are left out.
   std::vector<int> descriptors() const;
   static Result<TransparentListeners> from_descriptors(std::vector<Fd> fds);

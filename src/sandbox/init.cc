@@ -201,11 +201,13 @@ void run_init(const Launch& launch, const InitChannels& channels) {
   Fd terminals = must(make_terminals());
   Pty pty = must(make_terminal(launch, terminals.get()));
   const RootFs root = must(build_root(launch, terminals.get()));
-  terminals.reset();
   LateNamespaces namespaces = must(take_namespaces(channels.control));
   const pid_t agent = must(fork_agent(
       launch, channels,
       {.terminal = pty.slave.get(), .user_namespace = namespaces.user.get(), .notify_sockets = root.notify_sockets}));
+  // Beside the agent's preparations, for each waits for all CPUs (synchronize_rcu_expedited): the old root's end here,
+  // the unused copy of /dev/pts' with the other descriptors below.
+  must(drop_old_root());
   namespaces = {};
   must(let_go_of_stdio());
   hide_arguments();

@@ -36,6 +36,13 @@ Error&& at_target(Error&& error, const std::string& target) {
 
 Result<RootFs> build_root(const Launch& launch, int terminals) { return RootBuilder(launch, terminals).build(); }
 
+// pivot_root(2), "pivot_root(".", ".")": the old root is what is mounted on the working directory.
+Result<void> drop_old_root() {
+  if (::umount2(".", MNT_DETACH) < 0) return fail_errno("drop the old root");
+  if (::chdir("/") < 0) return fail_errno("enter the new root");
+  return {};
+}
+
 Result<RootFs> RootBuilder::build() {
   STOCKADE_TRY(make_all_mounts_private());
   STOCKADE_TRY(make_skeleton());
@@ -317,8 +324,6 @@ Result<void> RootBuilder::enter() {
     return std::unexpected(
         Error::from_errno("make the new root the root")
             .hint("the process's own root must be a mount (not a chroot or an initramfs): run 'stockade doctor'"));
-  if (::umount2(".", MNT_DETACH) < 0) return fail_errno("drop the old root");
-  if (::chdir("/") < 0) return fail_errno("enter the new root");
   return {};
 }
 

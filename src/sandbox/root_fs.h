@@ -1,7 +1,8 @@
 // The agent's `/`, built by init in its own mount namespace: a private tmpfs holds directories, links, small files and
 // scratch; everything else is a detached mount that is given its attributes before anything can see it and is then
-// attached to a directory that was opened without following a link. At the end the root is read-only, pivot_root(2)
-// has made it `/`, and the old tree is gone. Mount points are made only in our own tmpfs, never in a tree of the host.
+// attached to a directory that was opened without following a link. At the end the root is read-only and pivot_root(2)
+// has made it `/`; the old tree, out of sight above it, goes with drop_old_root(), which must come before the agent's
+// program. Mount points are made only in our own tmpfs, never in a tree of the host.
 #pragma once
 
 #include "base/fd.h"
@@ -19,5 +20,7 @@ struct RootFs {
 
 // `terminals`: the filesystem for /dev/pts (devices.h).
 Result<RootFs> build_root(const Launch& launch, int terminals);
+// In the process that built it, still in the working directory that this left.
+Result<void> drop_old_root();
 
 }  // namespace stockade::sandbox

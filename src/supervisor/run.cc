@@ -5,9 +5,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
-#include "base/confine.h"
 #include "sandbox/host_tree.h"
-#include "sandbox/seccomp_filter.h"
 #include "supervisor/run_parts.h"
 
 namespace stockade::supervisor {
@@ -16,13 +14,6 @@ namespace {
 
 // The signals that a person or a service manager sends to `stockade run`: the agent gets them, as without Stockade.
 constexpr std::array kForwarded = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-
-// LeakSanitizer looks at the process by ptrace when it ends, which the filter refuses.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kLooksForLeaks = true;
-#else
-constexpr bool kLooksForLeaks = false;
-#endif
 
 Result<Fd> catch_signals() {
   sigset_t set;
@@ -37,18 +28,6 @@ Result<Fd> catch_signals() {
 Result<void> write_new_file(const std::string& path, std::string_view content) {
   STOCKADE_ASSIGN(auto fd, open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   return write_all(fd.get(), content);
-}
-
-Event to_event(const sandbox::ObserverNotice& notice) {
-  const bool refused = notice.kind == sandbox::NoticeKind::socket;
-  Event event;
-  event.wall = Wall::data;
-  event.kind = refused ? "socket" : "mask";
-  event.decision = refused ? Decision::deny : Decision::log;
-  event.subject = notice.path;
-  event.reason = notice.reason;
-  if (refused) event.hint = "name the socket in `sockets` of the entry of `files` that it lies in";
-  return event;
 }
 
 }  // namespace
@@ -89,67 +68,6 @@ Result<void> Run::open_log() {
   return {};
 }
 
-// Puts masks back, where the plan has any in a writable tree.
-bool Run::needs_mask_keeper() const {
-  return !settings_.weakening.seccomp && sandbox::needs_mask_keeper(settings_.plan);
-}
-
-Result<void> Run::start_mask_keeper() {
-  STOCKADE_ASSIGN(auto keeper, sandbox::start_mask_keeper(settings_.plan, sandbox_->handles()));
-  add_observer("mask keeper", std::move(keeper));
-  return {};
-}
-
-// Answers the agent's connects, which wait for it.
-Result<void> Run::start_observer() {
-  if (!sandbox_->handles().notify) return {};
-  STOCKADE_ASSIGN(auto observer, sandbox::Observer::start(settings_.plan, sandbox_->handles()));
-  add_observer("observer", std::move(observer));
-  // The observer's alone from here on: the kernel takes the mounts down in its end, beside ours.
-  sandbox::Handles& handles = sandbox_->handles();
-  for (Fd* handle : {&handles.notify, &handles.user_namespace, &handles.mount_namespace, &handles.observer_diag})
-    handle->reset();
-  return {};
-}
-
-void Run::add_observer(std::string name, sandbox::Observer process) {
-  observers_.push_back({std::move(name), std::move(process)});
-  loop_->spawn(watch_process(observers_.back().process.pidfd(), observers_.back().name));
-  loop_->spawn(hear_observer(observers_.size() - 1));
-}
-
-loop::Task<void> Run::hear_observer(size_t index) {
-  sandbox::Observer& observer = observers_[index].process;
-  auto line = loop::AsyncFd::adopt(*loop_, Fd(::fcntl(observer.fd(), F_DUPFD_CLOEXEC, 3)));
-  if (!line) co_return;
-  while (!ended_by_) {
-    auto notice = observer.receive();
-    if (!notice) {
-      end(EndedBy{EndCause::error, observers_[index].name}, notice.error().message());
-      co_return;
-    }
-    if (*notice) {
-      if (!record(to_event(**notice))) co_return;
-      if (auto told = observer.acknowledge(); !told) {
-        end(EndedBy{EndCause::error, observers_[index].name}, told.error().message());
-        co_return;
-      }
-      continue;
-    }
-    line->exhausted_read();
-    co_await line->readable();
-  }
-}
-
-Result<void> Run::start_workers() {
-  if (!settings_.plan.network) return {};
-  STOCKADE_ASSIGN(egress_, egress::EgressLink::start(settings_.policy));
-  STOCKADE_TRY(egress_->attach(*loop_, *this));
-  loop_->spawn(watch_process(egress_->inspector_pidfd(), "inspector"));
-  loop_->spawn(watch_process(egress_->dialer_pidfd(), "dialer"));
-  return {};
-}
-
 Result<void> Run::begin_sandbox() {
   sandbox::NativeSandbox::Options options;
   options.run_id = directory_->id();
@@ -165,10 +83,6 @@ Result<void> Run::begin_sandbox() {
 // All that must stand before the agent's first instruction.
 Result<void> Run::connect_parts() {
   sandbox::Handles& handles = sandbox_->handles();
-  if (egress_) {
-    if (!handles.listeners) return fail(ErrorKind::internal, "the sandbox made no listeners");
-    egress_->pass_listeners(std::move(*handles.listeners));
-  }
   if (settings_.relay) {
     STOCKADE_TRY(settings_.relay->hand_over(handles.pty_master.get()));
     handles.pty_master.reset();
@@ -191,13 +105,6 @@ bool Run::has_polled_limit() const {
   return false;
 }
 
-// The last of our processes has been forked.
-Result<void> Run::confine_itself() {
-  STOCKADE_TRY(forbid_new_privileges());
-  if (kLooksForLeaks) return {};
-  return sandbox::install_seccomp_filter(sandbox::supervisor_filter());
-}
-
 Result<void> Run::start() {
   // A worker's death must not be a signal's to us; nothing of ours may be looked into by the agent's user.
   ::signal(SIGPIPE, SIG_IGN);
@@ -208,7 +115,6 @@ Result<void> Run::start() {
   STOCKADE_TRY(begin_sandbox());
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
-  STOCKADE_TRY(start_workers());
   // Before the agent: whoever sees it can kill it.
   STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   snapshot_trees();
@@ -218,9 +124,7 @@ Result<void> Run::start() {
   STOCKADE_TRY(sandbox_->start_exec());
   STOCKADE_TRY(sandbox_->await_agent());
   programs_.emplace(sandbox_->handles().socket_diag.get(), sandbox_->handles().agent, path_of_agent());
-  // What the agent can do without, or waits for, is made while the kernel loads its program.
-  STOCKADE_TRY(start_observer());
-  STOCKADE_TRY(confine_itself());
+  STOCKADE_TRY(prepare_helpers());
   STOCKADE_ASSIGN(signals_, loop::AsyncFd::adopt(*loop_, std::move(signals)));
   loop_->spawn(forward_signals());
   loop_->spawn(watch_sandbox());

@@ -21,10 +21,12 @@ void Run::fill_counters(RunRecord& record) const {
 }
 
 void Run::drain_workers() {
+  if (ended_by_->cause == EndCause::error) return;
+  if (auto started = start_workers_late(); !started) record_.notes.push_back(started.error().render());
   if (!egress_) return;
   egress_->drain();
   const TimePoint deadline = clock_.now() + kDrainPatience;
-  while (!drained_ && clock_.now() < deadline && ended_by_->cause != EndCause::error)
+  while (!drained_ && clock_.now() < deadline)
     if (!loop_->run_once(std::chrono::milliseconds(100))) break;
 }
 

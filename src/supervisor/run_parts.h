@@ -53,18 +53,24 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> start();
   Result<void> open_directory();
   Result<void> open_log();
-  Result<void> start_workers();
   Result<void> begin_sandbox();
   Result<void> connect_parts();
-  bool needs_mask_keeper() const;
-  Result<void> start_mask_keeper();
-  Result<void> start_observer();
-  Result<void> confine_itself();
-  void add_observer(std::string name, sandbox::Observer process);
-  loop::Task<void> hear_observer(size_t index);
   void snapshot_trees();
   std::string path_of_agent() const;
   bool has_polled_limit() const;
+
+  // run_helpers.cc
+  bool needs_mask_keeper() const;
+  Result<void> start_mask_keeper();
+  Result<void> prepare_helpers();
+  loop::Task<void> await_first_use();
+  Result<void> start_helpers();
+  Result<void> start_observer();
+  Result<void> start_workers();
+  Result<void> start_workers_late();
+  Result<void> confine_itself();
+  void add_observer(std::string name, sandbox::Observer process);
+  loop::Task<void> hear_observer(size_t index);
 
   loop::Task<void> watch_process(int pidfd, std::string name);
   loop::Task<void> watch_sandbox();
@@ -104,6 +110,7 @@ class Run final : public ControlHandler, public egress::Authority {
     sandbox::Observer process;
   };
   std::deque<NamedObserver> observers_;  // tasks hold references
+  Fd first_use_;                         // until the helpers are started: readable when the agent needs them
   std::optional<ProgramLookup> programs_;
   std::unique_ptr<ControlServer> control_;
   loop::AsyncFd signals_;
