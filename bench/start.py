@@ -138,8 +138,9 @@ class Place:
         for path in (self.work, self.home):
             path.mkdir()
             os.chown(path, user, user)
-        (self.home / "run").mkdir(mode=0o700)
-        os.chown(self.home / "run", user, user)
+        # A login session's: on a tmpfs.
+        self.runtime = tempfile.TemporaryDirectory(prefix="stockade-bench-", dir="/dev/shm")
+        os.chown(self.runtime.name, user, user)
         self.policy.write_text(POLICY % self.work)
         os.chown(self.policy, user, user)
         ripgrep = shutil.which("rg")  # the sandbox-runtime needs it in PATH
@@ -147,7 +148,7 @@ class Place:
 
     def environment(self):
         return ["env", "-i", f"PATH=/usr/local/bin:/usr/bin:/bin{self.ripgrep}", f"HOME={self.home}", "LANG=C.UTF-8",
-                f"XDG_STATE_HOME={self.home}/state", f"XDG_RUNTIME_DIR={self.home}/run"]
+                f"XDG_STATE_HOME={self.home}/state", f"XDG_RUNTIME_DIR={self.runtime.name}"]
 
     def stockade(self, program, *words):
         return [str(program), "run", "--quiet", "--policy", str(self.policy), *words]

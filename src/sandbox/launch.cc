@@ -1,6 +1,5 @@
 #include "sandbox/launch.h"
 
-#include <dirent.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
@@ -8,6 +7,7 @@
 #include <charconv>
 
 #include "sandbox/mounts.h"
+#include "sandbox/scratch.h"
 
 namespace stockade::sandbox {
 
@@ -19,7 +19,6 @@ constexpr uint64_t kOwnInodes = 64;
 constexpr uint64_t kShmOnDiskRuns = 64U << 20;  // scratch is elsewhere: /dev/shm and our own files
 constexpr uint64_t kDefaultTmpfs = 512U << 20;  // a plan without any disk limit
 constexpr uint64_t kBytesPerInode = 16U << 10;
-constexpr std::string_view kScratchPrefix = "scratch-";
 
 Result<Fd> open_source(const std::string& path) {
   open_how how{};
@@ -99,9 +98,10 @@ Result<void> open_mount_source(const Mount& mount, Source& source, Launch& launc
   return mount.persons_tree ? show_as_agents(source, launch) : Result<void>{};
 }
 
-// An empty directory in the run's state, owned by `uid`; one that is already there is refused.
-Result<void> make_state_directory(const std::string& path, uid_t uid, gid_t gid, mode_t mode, Source& source) {
-  if (::mkdir(path.c_str(), 0700) < 0) return fail_errno("make {}", path);
+// An empty directory in the run's state, owned by `uid`. Only scratch may be there already (scratch.h).
+Result<void> make_state_directory(const std::string& path, uid_t uid, gid_t gid, mode_t mode, Source& source,
+                                  bool is_scratch) {
+  if (::mkdir(path.c_str(), 0700) < 0 && !(is_scratch && errno == EEXIST)) return fail_errno("make {}", path);
   STOCKADE_ASSIGN(source.pin, open_source(path));
   source.path = path;
   if (::geteuid() == 0 && ::fchownat(source.pin.get(), "", uid, gid, AT_EMPTY_PATH) < 0)
@@ -122,7 +122,7 @@ Result<void> make_staging(const SandboxPlan& plan, size_t index, Launch& launch)
     gid = info.st_gid;
   }
   Source& source = launch.sources[index];
-  STOCKADE_TRY(make_state_directory(staging_directory(plan, index), uid, gid, 0755, source));
+  STOCKADE_TRY(make_state_directory(staging_directory(plan, index), uid, gid, 0755, source, false));
   return show_as_agents(source, launch);
 }
 
@@ -144,7 +144,7 @@ Result<void> prepare_sources(Launch& launch) {
       case MountKind::scratch:
         if (launch.scratch_on_disk)
           STOCKADE_TRY(make_state_directory(scratch_directory(plan, i), launch.identity.agent_kuid,
-                                            launch.identity.agent_kgid, mount.mode, launch.sources[i]));
+                                            launch.identity.agent_kgid, mount.mode, launch.sources[i], true));
         break;
       case MountKind::content:
       case MountKind::symlink:
@@ -216,10 +216,6 @@ std::string staging_directory(const SandboxPlan& plan, size_t mount_index) {
   return fmt::format("{}/staging-{}", plan.staging_root, mount_index);
 }
 
-std::string scratch_directory(const SandboxPlan& plan, size_t mount_index) {
-  return fmt::format("{}/{}{}", plan.staging_root, kScratchPrefix, mount_index);
-}
-
 Result<Launch> prepare_launch(const SandboxPlan& plan, Mode mode) {
   Launch launch;
   launch.plan = &plan;
@@ -231,103 +227,6 @@ Result<Launch> prepare_launch(const SandboxPlan& plan, Mode mode) {
   STOCKADE_TRY(prepare_sources(launch));
   STOCKADE_TRY(prepare_exec(launch));
   return launch;
-}
-
-namespace {
-
-// Makes the names of a directory go away, at any depth with two descriptors: a directory in it that is not empty is
-// moved up to `top` under a new name, where a later round finds it.
-class TreeRemover {
- public:
-  explicit TreeRemover(int top) : top_(top) {}
-
-  Result<void> run() {
-    do {
-      moved_ = false;
-      STOCKADE_TRY(for_each(top_, [&](const char* name) { return remove_child(name); }));
-    } while (moved_);
-    return {};
-  }
-
-  // The agent may have closed it to its owner. Not a link: it was no file to unlink.
-  static Result<Fd> open_directory(int parent, const char* name) {
-    auto child = open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (child || child.error().error_number() != EACCES) return child;
-    if (::fchmodat(parent, name, 0700, 0) < 0) return fail_errno("open a scratch directory");
-    return open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  }
-
- private:
-  template <typename Visit>
-  Result<void> for_each(int directory, const Visit& visit) {
-    STOCKADE_ASSIGN(Fd copy, open_at(directory, ".", O_RDONLY | O_DIRECTORY));
-    DIR* stream = ::fdopendir(copy.get());
-    if (!stream) return fail_errno("read a scratch directory");
-    copy.release();
-    Result<void> outcome;
-    while (const dirent* entry = ::readdir(stream)) {
-      const std::string_view name = entry->d_name;
-      if (name != "." && name != "..") outcome = visit(entry->d_name);
-      if (!outcome) break;
-    }
-    ::closedir(stream);
-    return outcome;
-  }
-
-  static bool goes(int directory, const char* name) {
-    return ::unlinkat(directory, name, 0) == 0 || ::unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
-  }
-
-  Result<void> remove_child(const char* name) {
-    if (goes(top_, name)) return {};
-    STOCKADE_ASSIGN(const Fd child, open_directory(top_, name));
-    if (::fchmod(child.get(), 0700) < 0) return fail_errno("open a scratch directory");
-    STOCKADE_TRY(for_each(child.get(), [&](const char* inner) {
-      return goes(child.get(), inner) ? Result<void>{} : move_up(child.get(), inner);
-    }));
-    if (::unlinkat(top_, name, AT_REMOVEDIR) < 0) return fail_errno("remove a scratch directory");
-    return {};
-  }
-
-  Result<void> move_up(int from, const char* name) {
-    STOCKADE_ASSIGN(const Fd child, open_directory(from, name));
-    if (::fchmod(child.get(), 0700) < 0) return fail_errno("open a scratch directory");
-    // The agent may have taken such a name itself.
-    while (::renameat2(from, name, top_, fmt::format(".stockade-removing-{}", serial_++).c_str(), RENAME_NOREPLACE) <
-           0) {
-      if (errno != EEXIST) return fail_errno("move a scratch directory");
-    }
-    moved_ = true;
-    return {};
-  }
-
-  const int top_;
-  uint64_t serial_ = 0;
-  bool moved_ = false;
-};
-
-}  // namespace
-
-Result<void> remove_tree(const std::string& path) {
-  if (::rmdir(path.c_str()) == 0 || errno == ENOENT) return {};
-  STOCKADE_ASSIGN(const Fd directory, TreeRemover::open_directory(AT_FDCWD, path.c_str()));
-  if (::fchmod(directory.get(), 0700) < 0) return fail_errno("remove {}", path);
-  STOCKADE_TRY(TreeRemover(directory.get()).run());
-  if (::rmdir(path.c_str()) < 0) return fail_errno("remove {}", path);
-  return {};
-}
-
-Result<void> remove_leftover_scratch(const std::string& staging_root) {
-  std::vector<std::string> found;
-  {
-    const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(staging_root.c_str()), ::closedir);
-    if (!directory) return errno == ENOENT ? Result<void>() : fail_errno("open {}", staging_root);
-    while (const dirent* entry = ::readdir(directory.get()))
-      if (std::string_view(entry->d_name).starts_with(kScratchPrefix)) found.emplace_back(entry->d_name);
-  }
-  for (const std::string& name : found) STOCKADE_TRY(remove_tree(staging_root + "/" + name));
-  (void)::rmdir(staging_root.c_str());  // stays where something was staged
-  return {};
 }
 
 }  // namespace stockade::sandbox

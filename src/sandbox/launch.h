@@ -52,13 +52,7 @@ struct Launch {
 
 Result<Launch> prepare_launch(const SandboxPlan& plan, Mode mode);
 
-// Where a mount of kind staging, or scratch on disk, lives in the run's state.
+// Where a mount of kind staging lives in the run's state.
 std::string staging_directory(const SandboxPlan& plan, size_t mount_index);
-std::string scratch_directory(const SandboxPlan& plan, size_t mount_index);
-// Scratch of a run whose supervisor died. What was staged stays: it is the person's.
-Result<void> remove_leftover_scratch(const std::string& staging_root);
-
-// Removes a scratch directory that the agent may have filled, whatever modes it gave to what is in it; follows no link.
-Result<void> remove_tree(const std::string& path);
 
 }  // namespace stockade::sandbox

@@ -16,6 +16,7 @@
 #include "sandbox/launch.h"
 #include "sandbox/launch_channel.h"
 #include "sandbox/memory_meter.h"
+#include "sandbox/scratch.h"
 #include "sandbox/standard_stream.h"
 #include "sandbox/usage.h"
 
@@ -58,7 +59,8 @@ class NativeSandbox::Impl {
   Impl(const SandboxPlan& plan, const Options& options) : plan_(plan), options_(options) {}
   ~Impl() {
     (void)kill();
-    for (const std::string& directory : scratch_) (void)remove_tree(directory);
+    for (const std::string& directory : scratch_)
+      (void)(options_.keep_scratch ? clear_scratch(directory) : remove_tree(directory));
   }
 
   Result<void> begin(std::optional<NamespaceMaker> maker);

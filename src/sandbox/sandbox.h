@@ -38,6 +38,7 @@ class NativeSandbox {
     // What isn't on the pty is handed in as it is, and must be no terminal, directory or block device.
     int stdio[3] = {0, 1, 2};
     bool pty[3] = {true, true, true};  // with plan.terminal: the streams that are the pty (StdioPlan.pty)
+    bool keep_scratch = false;         // leave scratch on disk, emptied, for a later run
     Weakening weakening;               // the probe only
   };
   // With a maker that was started earlier, or one of its own.

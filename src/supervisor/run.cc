@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 
 #include "sandbox/host_tree.h"
 #include "supervisor/run_parts.h"
@@ -42,7 +41,7 @@ Run::~Run() = default;
 Result<void> Run::open_directory() {
   STOCKADE_ASSIGN(directory_, RunDirectory::create(settings_.places, settings_.name));
   settings_.plan.staging_root = staging_path(directory_->state_path());
-  if (::mkdir(settings_.plan.staging_root.c_str(), 0700) < 0) return fail_errno("make the run's work directory");
+  STOCKADE_TRY(directory_->make_staging());
   STOCKADE_TRY(write_new_file(directory_->state_path() + "/policy.json", settings_.effective_policy));
   record_.id = directory_->id();
   record_.name = settings_.name;
@@ -72,6 +71,7 @@ Result<void> Run::begin_sandbox() {
   sandbox::NativeSandbox::Options options;
   options.run_id = directory_->id();
   options.weakening = settings_.weakening;
+  options.keep_scratch = true;
   for (size_t i = 0; i < 3; ++i) options.stdio[i] = settings_.stdio[i];
   for (size_t i = 0; i < 3; ++i) options.pty[i] = settings_.pty[i];
   STOCKADE_ASSIGN(auto sandbox,

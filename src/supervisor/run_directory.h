@@ -1,5 +1,6 @@
 // Where runs keep themselves (docs/architecture.md, "Where things are"):
 //
+//   $XDG_STATE_HOME/stockade/spare/ emptied scratch, for later runs
 //   $XDG_STATE_HOME/stockade/ID/   run.json, events.jsonl, policy.json, staging/ …   kept after the end
 //   $XDG_RUNTIME_DIR/stockade/ID/  control.sock, lock                                gone after the end
 //
@@ -27,7 +28,7 @@ Places find_places();
 // Makes both where they are missing. What does not exist yet can't be hidden from a mount above it.
 Result<void> make_places(const Places& places);
 
-// run.json: written at the start, and anew at the end (complete as run.json.new before it takes the name).
+// run.json: written at the start, and anew at the end.
 struct RunRecord {
   std::string id;
   std::string name;
@@ -59,10 +60,15 @@ class RunDirectory {
   const std::string& state_path() const { return state_path_; }
   std::string socket_path() const { return runtime_path_ + "/control.sock"; }
   Result<void> write_record(const RunRecord& record, bool running) const;
-  // Removes the runtime directory, and the run's staging if nothing is left in it. The lock goes with the object.
+  // Makes staging_path(), or takes one with emptied scratch directories that an earlier run left over (scratch.h).
+  Result<void> make_staging() const;
+  // Removes the runtime directory, and the run's staging if nothing is staged in it: a few are left over for later runs.
+  // The lock goes with the object.
   void finish();
 
  private:
+  std::string spare_path() const;
+
   std::string id_;
   std::string state_path_;
   std::string runtime_path_;

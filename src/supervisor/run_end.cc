@@ -1,6 +1,7 @@
 // The end of a run: last records, publishing, the record; and of one that could not start.
 #include "sandbox/host_tree.h"
 #include "sandbox/launch.h"
+#include "sandbox/scratch.h"
 #include "sandbox/staging.h"
 #include "supervisor/run_parts.h"
 

@@ -2,7 +2,7 @@
 
 #include "event/recover.h"
 #include "sandbox/cgroup.h"
-#include "sandbox/launch.h"
+#include "sandbox/scratch.h"
 
 namespace stockade::supervisor {
 
@@ -17,7 +17,7 @@ void settle(const Places& places, KnownRun run) {
   event::RecoverOptions options{places.state, run.state_path, run.record.id, &clock};
   // One that died before it began its log never let its agent run.
   if (auto recovered = event::recover_log(options); !recovered && recovered.error().error_number() != ENOENT) return;
-  if (!sandbox::remove_leftover_scratch(staging_path(run.state_path))) return;
+  if (!sandbox::remove_scratch(staging_path(run.state_path))) return;
   if (run.record.ended.empty()) {
     run.record.ended = format_time(clock.wall());
     run.record.ended_by = monitor::EndedBy{monitor::EndCause::error, "supervisor"};
