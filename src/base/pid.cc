@@ -2,6 +2,7 @@
 
 #include <linux/sched.h>
 #include <signal.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -54,6 +55,16 @@ Result<ExitStatus> Pid::wait() {
 }
 
 Result<std::optional<ExitStatus>> Pid::poll() { return wait_with(WNOHANG); }
+
+void Pid::move_to_another_core() const {
+  cpu_set_t all;
+  const int here = ::sched_getcpu();
+  if (here < 0 || here >= CPU_SETSIZE || ::sched_getaffinity(0, sizeof(all), &all) < 0 || CPU_COUNT(&all) < 2) return;
+  cpu_set_t others = all;
+  CPU_CLR(here, &others);
+  // A queued process is moved at once, and stays where it is when it may come back.
+  if (::sched_setaffinity(pid_, sizeof(others), &others) == 0) (void)::sched_setaffinity(pid_, sizeof(all), &all);
+}
 
 Result<Pid> fork_child(const std::function<int()>& body) {
   int pidfd = -1;

@@ -31,6 +31,9 @@ class Pid {
   Result<void> signal(int number) const;
   // Blocks until the child ends, and reaps it.
   Result<ExitStatus> wait();
+  // For a child that was just made, to work beside its parent: the kernel often queues it on the parent's core, though
+  // another one is idle, and a millisecond may pass until it is balanced away. Does nothing where there is one core.
+  void move_to_another_core() const;
   // Reaps the child if it has ended.
   Result<std::optional<ExitStatus>> poll();
 

@@ -83,6 +83,7 @@ Result<NamespaceMaker> NamespaceMaker::start(Network network) {
   const int inner = channel[1].get();
   STOCKADE_ASSIGN(Pid process, fork_child([&] { return run(network, mode, inner); }));
   channel[1].reset();
+  process.move_to_another_core();
   return NamespaceMaker(network, mode, std::move(channel[0]), std::move(process));
 }
 

@@ -256,6 +256,7 @@ Result<void> NativeSandbox::Impl::clone() {
   if (!pid) return std::unexpected(std::move(pid).error());
   if (!*pid) run_init(*launch_, channels);
   init_ = std::move(**pid);
+  init_.move_to_another_core();
   control_ = std::move(control[0]);
   agent_ = std::move(agent[0]);
   return {};
