@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "base/pid.h"
 #include "sandbox/namespaces.h"
 
 namespace stockade::sandbox {
@@ -20,14 +19,12 @@ class IdMaps {
 
   std::vector<int> descriptors() const;
 
+ private:
   struct Entry {
     uid_t uid = 0;
     gid_t gid = 0;
     Fd userns;
-    Pid holder;
   };
-
- private:
   std::vector<Entry> entries_;
 };
 

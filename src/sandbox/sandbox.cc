@@ -363,7 +363,7 @@ Result<void> NativeSandbox::Impl::await_exec() {
   // Its end of the socket is closed by a successful exec.
   STOCKADE_ASSIGN(const LaunchMessage answer, receive_launch_message(agent_.get(), true));
   agent_.reset();
-  launch_.reset();  // only now: it waits for the holders of id maps to end
+  launch_.reset();
   maker_.reset();
   if (answer.state == ReceiveState::closed) return {};
   WireReader reader(body_of(answer));

@@ -41,7 +41,10 @@ Run::~Run() = default;
 Result<void> Run::open_directory() {
   STOCKADE_ASSIGN(directory_, RunDirectory::create(settings_.places, settings_.name));
   settings_.plan.staging_root = staging_path(directory_->state_path());
-  STOCKADE_TRY(directory_->make_staging());
+  return directory_->make_staging();
+}
+
+Result<void> Run::describe() {
   STOCKADE_TRY(write_new_file(directory_->state_path() + "/policy.json", settings_.effective_policy));
   record_.id = directory_->id();
   record_.name = settings_.name;
@@ -113,6 +116,7 @@ Result<void> Run::start() {
   STOCKADE_TRY(open_directory());
   // Init builds the walls on another core, while everything around them is made here.
   STOCKADE_TRY(begin_sandbox());
+  STOCKADE_TRY(describe());
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
   // Before the agent: whoever sees it can kill it.
