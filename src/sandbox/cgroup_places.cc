@@ -14,8 +14,8 @@ bool is_writable(const std::string& path) { return ::access(path.c_str(), W_OK) 
 
 // A container sees its own cgroup as the mount's root, under the host's name for it.
 std::string existing_or_root(const std::string& mount, std::string_view path) {
-  std::string full = mount + (path == "/" ? std::string() : std::string(path));
-  return exists(full) ? full : mount;
+  std::string full = path == "/" ? mount : mount + std::string(path);
+  return path == "/" || exists(full) ? full : mount;
 }
 
 bool has_controller(std::string_view list, std::string_view name) {

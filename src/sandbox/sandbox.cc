@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "base/wire.h"
-#include "sandbox/cgroup.h"
 #include "sandbox/cpu_throttle.h"
 #include "sandbox/disk_meter.h"
 #include "sandbox/init.h"
@@ -171,7 +170,7 @@ Result<void> NativeSandbox::Impl::make_cgroup() {
   const Limits& limits = plan_.limits;
   const CgroupRequest request{options_.run_id, cgroup_limit(limits.memory), cgroup_limit(limits.cpus),
                               cgroup_limit(limits.pids)};
-  STOCKADE_ASSIGN(cgroup_, RunCgroup::create(request, find_own_cgroups()));
+  STOCKADE_ASSIGN(cgroup_, RunCgroup::create(request, options_.cgroups ? *options_.cgroups : find_own_cgroups()));
   // A limit that the plan calls hard, and that no cgroup here holds, is not run.
   if (request.memory && !cgroup_.has_memory())
     return std::unexpected(

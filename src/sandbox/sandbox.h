@@ -9,6 +9,7 @@
 
 #include "base/pid.h"
 #include "net/transparent.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/namespace_maker.h"
 #include "sandbox/plan.h"
 #include "sandbox/weakening.h"
@@ -34,7 +35,8 @@ enum class EventKind { exited, init_died, stopped, continued };
 class NativeSandbox {
  public:
   struct Options {
-    std::string run_id;  // names the cgroup
+    std::string run_id;                   // names the cgroup
+    std::optional<CgroupPlaces> cgroups;  // absent: looked for
     // What isn't on the pty is handed in as it is, and must be no terminal, directory or block device.
     int stdio[3] = {0, 1, 2};
     bool pty[3] = {true, true, true};  // with plan.terminal: the streams that are the pty (StdioPlan.pty)

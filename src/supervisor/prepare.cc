@@ -43,7 +43,7 @@ Result<Prepared> prepare_run(const PrepareRequest& request) {
   STOCKADE_ASSIGN(auto tree, sandbox::HostTree::open());
   STOCKADE_ASSIGN(auto person, sandbox::Person::of_this_process());
   STOCKADE_ASSIGN(auto surroundings, sandbox::survey_host(tree, std::move(person)));
-  Prepared prepared{{}, std::move(surroundings), {}, {}};
+  Prepared prepared{{}, std::move(surroundings), {}, sandbox::find_own_cgroups(), {}};
   prepared.policy_surroundings = sandbox::for_policy(prepared.surroundings);
   policy::Request layers;
   layers.policy_file = request.policy_file;
@@ -57,7 +57,7 @@ Result<Prepared> prepare_run(const PrepareRequest& request) {
   sandbox::CompileOptions options;
   options.command = request.command;
   options.terminal = request.terminal;
-  options.support = sandbox::probe_limit_support();
+  options.support = sandbox::probe_limit_support(prepared.cgroups);
   STOCKADE_ASSIGN(prepared.compiled, sandbox::compile(prepared.layered.policy, prepared.surroundings, tree, options));
   return prepared;
 }
@@ -71,6 +71,7 @@ Result<RunSettings> make_settings(Prepared prepared, const std::string& name) {
   settings.plan = std::move(prepared.compiled.plan);
   settings.writable_trees = std::move(prepared.compiled.writable_trees);
   settings.places = Places{prepared.surroundings.state_dir, prepared.surroundings.runtime_dir};
+  settings.cgroups = std::move(prepared.cgroups);
   settings.name = name;
   for (const auto& source : prepared.layered.sources) settings.policy_sources.push_back(source.name);
   return settings;

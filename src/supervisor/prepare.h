@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "policy/layer.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/compile.h"
 #include "supervisor/run.h"
 
@@ -22,6 +23,7 @@ struct Prepared {
   policy::Layered layered;
   sandbox::Surroundings surroundings;
   policy::Surroundings policy_surroundings;
+  sandbox::CgroupPlaces cgroups;
   sandbox::Compiled compiled;
 };
 

@@ -75,6 +75,7 @@ Result<void> Run::begin_sandbox() {
   options.run_id = directory_->id();
   options.weakening = settings_.weakening;
   options.keep_scratch = true;
+  options.cgroups = settings_.cgroups;
   for (size_t i = 0; i < 3; ++i) options.stdio[i] = settings_.stdio[i];
   for (size_t i = 0; i < 3; ++i) options.pty[i] = settings_.pty[i];
   STOCKADE_ASSIGN(auto sandbox,

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "monitor/ended_by.h"
 #include "policy/policy.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/namespace_maker.h"
 #include "sandbox/plan.h"
 #include "sandbox/weakening.h"
@@ -27,6 +28,7 @@ struct RunSettings {
   sandbox::Weakening weakening;                       // the probe only
   std::optional<sandbox::NamespaceMaker> namespaces;  // started while the policy was read
   std::vector<std::string> writable_trees;            // watched for what would run later
+  std::optional<sandbox::CgroupPlaces> cgroups;
   Places places;
   std::string name;
   std::vector<std::string> policy_sources;
