@@ -120,10 +120,9 @@ class AgentProcess {
     const Limits& limits = plan_.limits;
     if (limits.open_files) state.open_files = limits.open_files->value;
     if (limits.file_size) state.file_size = limits.file_size->value;
-    // Counted per user namespace and kernel uid: as a user, init has the agent's uid. The observer, in there too, has
-    // three threads, and one more for each connect that blocks: such a connect counts as a process.
-    if (limits.pids)
-      state.processes = limits.pids->value + (launch_.identity.mode == Mode::user ? 1 : 0) + (notify_ ? 3 : 0);
+    // Counted per user namespace and kernel uid: as a user, init has the agent's uid. The observer, once it is there, has
+    // it too: its three threads, and one more for each connect that blocks, count as the agent's processes.
+    if (limits.pids) state.processes = limits.pids->value + (launch_.identity.mode == Mode::user ? 1 : 0);
     auto report = reset_process_state(state);
     if (!report) return std::unexpected(std::move(report).error());
     return {};

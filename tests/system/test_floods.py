@@ -58,9 +58,10 @@ def flood(stockade, mebibytes, stdout, theirs):
                          str(mebibytes), stdout=stdout, stderr=stdout, policy="files: [{ host: ., access: write }]\n")
     os.close(stdout)
     run.wait_for_file(stockade.work / "up")
-    ours = [pid for pid in (run.process.pid, *descendants(run.process.pid))
-            if not pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("python")]
-    assert len(ours) >= 3  # supervisor, init, observer
+    def parts():
+        return [pid for pid in (run.process.pid, *descendants(run.process.pid))
+                if not pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("python")]
+    ours = run.wait_until(lambda: len(parts()) >= 5 and parts(), "supervisor, init, inspector, dialer, observer")
     before = {pid: peak_memory(pid) for pid in ours}
     seen = []
     reader = threading.Thread(target=read_all, args=(theirs, seen))
