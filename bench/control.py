@@ -123,6 +123,7 @@ def measure(program, tools, rounds=50):
         folder = Folder(pathlib.Path(name), tools)
         run = Running(program, folder, hostile("processes", "1"))
         try:
+            run.wait_for_helpers()
             result = {"pss_kib": {name: proportional_set_size([pid]) for name, pid in run.ours().items()}}
         finally:
             run.end()

@@ -66,7 +66,16 @@ class Running:
         self.init = found.pop("stockade-init", None)
         return found
 
+    def wait_for_helpers(self, deadline=20.0):
+        """Inspector and dialer come a little after the agent."""
+        end = time.monotonic() + deadline
+        while not {"inspector", "dialer"} <= self.ours().keys():
+            if time.monotonic() > end:
+                raise RuntimeError("no inspector or dialer came up")
+            time.sleep(0.005)
+
     def memory(self):
+        self.wait_for_helpers()
         return proportional_set_size(self.ours().values())
 
     def inside(self):

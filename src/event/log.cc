@@ -1,6 +1,7 @@
 #include "event/log.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -54,9 +55,12 @@ Result<AuditLog> AuditLog::start(Options options) {
   if (!key) return std::unexpected(std::move(key).error());
   log.key_ = std::move(*key);
   const int directory = log.run_directory_.get();
-  STOCKADE_ASSIGN(Fd file, open_private_file(directory, kLogName, O_RDWR | O_CREAT | O_EXCL | O_APPEND));
+  STOCKADE_ASSIGN(Fd file, open_private_file(directory, kLogName, O_RDWR | O_CREAT | O_APPEND));
   // Held until the writer is dead: recovery takes it first, so it never touches a living log.
   STOCKADE_TRY(lock_file(file.get(), LOCK_EX, kLogName));
+  struct stat found;
+  if (::fstat(file.get(), &found) < 0) return fail_errno("look at the audit log");
+  if (found.st_size != 0) return fail(ErrorKind::internal, "the run has an audit log already");
   log.writer_ = ChainWriter(std::move(file), directory, log.options_.run, 0, 1, head.hash);
   if (auto written = log.write_start(head); !written) {
     log.writer_.release_reserve();

@@ -125,18 +125,25 @@ Result<RootBuilder::Place> RootBuilder::place_of(const std::string& target) {
   const std::string parent = slash == std::string::npos ? "" : relative.substr(0, slash);
   place.name = slash == std::string::npos ? relative : relative.substr(slash + 1);
   if (place.name.empty()) return fail(ErrorKind::invalid_input, "the root itself is made by us");
-  auto directory = open_below(root_.get(), parent, O_PATH | O_DIRECTORY);
+  if (!parent_.directory || parent_.path != parent) STOCKADE_TRY(open_parent(parent));
+  place.directory = parent_.directory.get();
+  place.ours = parent_.ours;
+  place.uid = parent_.uid;
+  place.gid = parent_.gid;
+  return place;
+}
+
+Result<void> RootBuilder::open_parent(const std::string& path) {
+  auto directory = open_below(root_.get(), path, O_PATH | O_DIRECTORY);
   if (!directory && directory.error().error_number() == ENOENT) {
-    STOCKADE_TRY(make_directories(parent));
-    directory = open_below(root_.get(), parent, O_PATH | O_DIRECTORY);
+    STOCKADE_TRY(make_directories(path));
+    directory = open_below(root_.get(), path, O_PATH | O_DIRECTORY);
   }
   if (!directory) return std::unexpected(std::move(directory).error());
-  place.directory = std::move(*directory);
-  STOCKADE_ASSIGN(const struct stat info, stat_of(place.directory.get()));
-  place.ours = info.st_dev == device_ || is_disk_scratch(place.directory.get());
-  place.uid = info.st_uid;
-  place.gid = info.st_gid;
-  return place;
+  STOCKADE_ASSIGN(const struct stat info, stat_of(directory->get()));
+  const bool ours = info.st_dev == device_ || is_disk_scratch(directory->get());
+  parent_ = {std::move(*directory), path, ours, info.st_uid, info.st_gid};
+  return {};
 }
 
 // Whether a directory lies in scratch of ours on disk: told by the mount, since the person's trees may be on that
@@ -156,15 +163,15 @@ Result<void> RootBuilder::make_directories(const std::string& relative) {
 Result<void> RootBuilder::make_mount_point(const Place& place, bool directory) {
   if (place.ours) {
     if (directory) {
-      if (::mkdirat(place.directory.get(), place.name.c_str(), 0755) == 0) return inherit_owner(place);
+      if (::mkdirat(place.directory, place.name.c_str(), 0755) == 0) return inherit_owner(place);
       if (errno == EEXIST) return {};
-    } else if (::mknodat(place.directory.get(), place.name.c_str(), S_IFREG | 0444, 0) == 0 || errno == EEXIST) {
+    } else if (::mknodat(place.directory, place.name.c_str(), S_IFREG | 0444, 0) == 0 || errno == EEXIST) {
       return {};
     }
     return fail_errno("make {} in the new root", place.name);
   }
   struct stat info{};
-  if (::fstatat(place.directory.get(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+  if (::fstatat(place.directory, place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
     if (errno == ENOENT)
       return fail(ErrorKind::invalid_input, "there is no {} in the mounted tree, and none is made there", place.name);
     return fail_errno("look for {} in the mounted tree", place.name);
@@ -177,7 +184,7 @@ Result<void> RootBuilder::make_mount_point(const Place& place, bool directory) {
 // What we make inside the agent's scratch directories is the agent's.
 Result<void> RootBuilder::inherit_owner(const Place& place) {
   if (place.uid == ::geteuid()) return {};
-  if (::fchownat(place.directory.get(), place.name.c_str(), place.uid, place.gid, AT_SYMLINK_NOFOLLOW) < 0)
+  if (::fchownat(place.directory, place.name.c_str(), place.uid, place.gid, AT_SYMLINK_NOFOLLOW) < 0)
     return fail_errno("give {} to the agent", place.name);
   return {};
 }
@@ -213,7 +220,7 @@ Result<void> RootBuilder::add_bind(const Mount& mount, const Source& source, boo
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   STOCKADE_TRY(make_mount_point(place, source.is_directory()));
   STOCKADE_ASSIGN(const Fd tree, clone_source(source, mount, read_only));
-  STOCKADE_TRY(attach_mount(tree.get(), place.directory.get(), place.name));
+  STOCKADE_TRY(attach_mount(tree.get(), place.directory, place.name));
   if (!source.is_directory()) return {};
   if (!read_only) {
     STOCKADE_TRY(hold_hidden_directories(tree.get(), mount.read_only));
@@ -267,7 +274,7 @@ Result<void> RootBuilder::add_scratch(const Mount& mount, const Source& source) 
   if (launch_.scratch_on_disk) {
     STOCKADE_TRY(make_mount_point(place, true));
     STOCKADE_ASSIGN(const Fd tree, clone_source(source, mount, false));
-    STOCKADE_TRY(attach_mount(tree.get(), place.directory.get(), place.name));
+    STOCKADE_TRY(attach_mount(tree.get(), place.directory, place.name));
     const auto id = mount_id(tree.get());
     if (!id) return fail_errno("look at a scratch directory");
     disk_scratch_.push_back(*id);
@@ -275,34 +282,34 @@ Result<void> RootBuilder::add_scratch(const Mount& mount, const Source& source) 
   }
   if (!place.ours) return fail(ErrorKind::invalid_input, "a private directory can't lie inside a tree of the host");
   STOCKADE_TRY(make_mount_point(place, true));
-  STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory.get(), place.name, false));
+  STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory, place.name, false));
   const bool as_agent = launch_.identity.mode == Mode::root;
   if (as_agent &&
       ::fchownat(tree.get(), "", launch_.identity.agent_kuid, launch_.identity.agent_kgid, AT_EMPTY_PATH) < 0)
     return fail_errno("give the directory to the agent");
-  if (::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 01777, 0) < 0)
+  if (::fchmodat(place.directory, place.name.c_str(), mount.mode & 01777, 0) < 0)
     return fail_errno("set the directory's mode");
   STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = false, .exec = mount.exec, .recursive = false}));
-  return attach_mount(tree.get(), place.directory.get(), place.name);
+  return attach_mount(tree.get(), place.directory, place.name);
 }
 
 Result<void> RootBuilder::add_content(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   if (!place.ours) return fail(ErrorKind::invalid_input, "a file of ours can't lie inside a tree of the host");
-  STOCKADE_ASSIGN(const Fd file, open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+  STOCKADE_ASSIGN(const Fd file, open_at(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
                                          mount.mode & 0777));
   STOCKADE_TRY(write_all(file.get(), mount.content));
   // In a scratch directory the agent could replace it: there it gets a read-only mount of its own.
   if (!is_in_scratch(mount.target)) return {};
-  STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory.get(), place.name, false));
+  STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory, place.name, false));
   STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = true, .recursive = false}));
-  return attach_mount(tree.get(), place.directory.get(), place.name);
+  return attach_mount(tree.get(), place.directory, place.name);
 }
 
 Result<void> RootBuilder::add_symlink(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   if (!place.ours) return fail(ErrorKind::invalid_input, "a link of ours can't lie inside a tree of the host");
-  if (::symlinkat(mount.content.c_str(), place.directory.get(), place.name.c_str()) < 0)
+  if (::symlinkat(mount.content.c_str(), place.directory, place.name.c_str()) < 0)
     return fail_errno("make the link");
   return {};
 }
@@ -311,7 +318,7 @@ Result<void> RootBuilder::add_directory(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   STOCKADE_TRY(make_mount_point(place, true));
   if (place.ours && mount.mode != 0755 &&
-      ::fchmodat(place.directory.get(), place.name.c_str(), mount.mode & 0777, 0) < 0)
+      ::fchmodat(place.directory, place.name.c_str(), mount.mode & 0777, 0) < 0)
     return fail_errno("set the directory's mode");
   return {};
 }

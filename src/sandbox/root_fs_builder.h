@@ -12,9 +12,9 @@ class RootBuilder {
   Result<RootFs> build();
 
  private:
-  // A place inside: its directory, opened, and its last component.
+  // A place inside: its directory, open until the next place is looked for, and its last component.
   struct Place {
-    Fd directory;
+    int directory = -1;
     std::string name;
     bool ours = false;  // on our tmpfs, where names may be made
     uid_t uid = 0;
@@ -58,6 +58,17 @@ class RootBuilder {
   Result<void> add_proc();
   Result<void> mask_proc();
 
+  // The directory that was opened last: the plan's mounts are sorted, so most lie where the one before did. Nothing is
+  // mounted on it meanwhile, for that would have come first.
+  struct Parent {
+    Fd directory;
+    std::string path;
+    bool ours = false;
+    uid_t uid = 0;
+    gid_t gid = 0;
+  };
+  Result<void> open_parent(const std::string& path);
+
   const Launch& launch_;
   const SandboxPlan& plan_;
   const int terminals_;  // the devpts for /dev/pts, detached
@@ -66,6 +77,7 @@ class RootBuilder {
   Fd root_;   // its root/, as a mount of its own
   Fd empty_;  // an empty read-only directory, to be cloned as a mask
   Fd null_;   // /dev/null inside, to be cloned as a mask
+  Parent parent_;
   dev_t device_ = 0;
   size_t layers_ = 0;
   std::vector<uint64_t> disk_scratch_;  // ids of the mounts

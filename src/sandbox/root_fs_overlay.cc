@@ -52,7 +52,7 @@ Result<void> RootBuilder::add_overlay(const Mount& mount, const Source& source) 
       !done)
     return std::unexpected(
         std::move(done).error().hint("its filesystem makes no idmapped mounts: run as the person who owns it"));
-  STOCKADE_TRY(attach_mount(lower.get(), place.directory.get(), place.name));
+  STOCKADE_TRY(attach_mount(lower.get(), place.directory, place.name));
 
   STOCKADE_ASSIGN(const Fd upper, make_whiteouts(hidden_in(mount.hidden, "", source.submounts), lower.get()));
   auto overlay = make_overlay(mount, upper.get(), lower.get());
@@ -62,7 +62,7 @@ Result<void> RootBuilder::add_overlay(const Mount& mount, const Source& source) 
     out_.notify_sockets = true;
     return add_bind(mount, source, true);
   }
-  STOCKADE_TRY(attach_mount(overlay->get(), place.directory.get(), place.name));
+  STOCKADE_TRY(attach_mount(overlay->get(), place.directory, place.name));
   return add_submount_overlays(mount, source);
 }
 
@@ -82,7 +82,7 @@ Result<void> RootBuilder::add_submount_overlays(const Mount& mount, const Source
     // Its mount point may lie in something that is hidden.
     STOCKADE_ASSIGN(const Place place, place_of(part.target));
     struct stat there{};
-    if (::fstatat(place.directory.get(), place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+    if (::fstatat(place.directory, place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
       continue;
     STOCKADE_TRY(part_source.is_directory() ? add_overlay(part, part_source) : add_bind(part, part_source, true));
   }

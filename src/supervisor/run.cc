@@ -25,7 +25,7 @@ Result<Fd> catch_signals() {
 }
 
 Result<void> write_new_file(const std::string& path, std::string_view content) {
-  STOCKADE_ASSIGN(auto fd, open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  STOCKADE_ASSIGN(auto fd, open_at(AT_FDCWD, path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
   return write_all(fd.get(), content);
 }
 
@@ -41,11 +41,7 @@ Run::~Run() = default;
 Result<void> Run::open_directory() {
   STOCKADE_ASSIGN(directory_, RunDirectory::create(settings_.places, settings_.name));
   settings_.plan.staging_root = staging_path(directory_->state_path());
-  return directory_->make_staging();
-}
-
-Result<void> Run::describe() {
-  STOCKADE_TRY(write_new_file(directory_->state_path() + "/policy.json", settings_.effective_policy));
+  STOCKADE_TRY(directory_->make_staging());
   record_.id = directory_->id();
   record_.name = settings_.name;
   record_.command = settings_.plan.command;
@@ -117,7 +113,7 @@ Result<void> Run::start() {
   STOCKADE_TRY(open_directory());
   // Init builds the walls on another core, while everything around them is made here.
   STOCKADE_TRY(begin_sandbox());
-  STOCKADE_TRY(describe());
+  STOCKADE_TRY(write_new_file(directory_->state_path() + "/policy.json", settings_.effective_policy));
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
   // Before the agent: whoever sees it can kill it.
@@ -138,6 +134,7 @@ Result<void> Run::start() {
   if (settings_.relay) loop_->spawn(watch_relay());
   if (limits_.deadline()) loop_->spawn(keep_time(*limits_.deadline()));
   STOCKADE_TRY(log_->prepare_signing());
+  directory_->make_spare();
   return sandbox_->await_exec();
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <memory>
 
@@ -19,9 +20,10 @@ namespace {
 // A command line may have 2 MiB, and JSON makes six bytes of one.
 constexpr size_t kRecordLimit = 16 << 20;
 constexpr size_t kRecordPage = 4096;
-constexpr size_t kSpares = 8;
 constexpr char kRecordName[] = "/run.json";
 constexpr char kFreshRecordName[] = "/run.json.new";
+constexpr size_t kSpares = 8;
+constexpr std::array kSpareFiles = {kRecordName, "/events.jsonl", "/policy.json"};
 
 std::string variable(const char* name) {
   const char* value = ::getenv(name);
@@ -134,8 +136,8 @@ Result<RunDirectory> RunDirectory::create(const Places& places, const std::strin
   STOCKADE_ASSIGN(run.id_, new_id());
   run.state_path_ = places.state + "/" + run.id_;
   run.runtime_path_ = places.runtime + "/" + run.id_;
-  // A fresh name, so neither may exist: mkdir decides, and follows no link.
-  if (::mkdir(run.state_path_.c_str(), 0700) < 0) return fail_errno("make {}", run.state_path_);
+  // A fresh name, so neither may exist: the kernel decides, and follows no link.
+  if (!run.take_spare() && ::mkdir(run.state_path_.c_str(), 0700) < 0) return fail_errno("make {}", run.state_path_);
   if (::mkdir(run.runtime_path_.c_str(), 0700) < 0) return fail_errno("make {}", run.runtime_path_);
   STOCKADE_ASSIGN(run.lock_,
                   open_at(AT_FDCWD, run.runtime_path_ + "/lock", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
@@ -167,22 +169,33 @@ Result<void> write_run_record(const std::string& state_path, const RunRecord& re
   return {};
 }
 
-std::string RunDirectory::spare_path() const { return state_path_.substr(0, state_path_.rfind('/')) + "/spare"; }
+std::string RunDirectory::spares_path() const { return state_path_.substr(0, state_path_.rfind('/')) + "/spare"; }
+std::string RunDirectory::own_spare() const { return spares_path() + "/" + id_; }
 
-// A rename decides who gets it. What a run that died had taken is not among them: its processes may still write there.
+// The rename decides who gets it.
+bool RunDirectory::take_spare() const {
+  const std::string spares = spares_path();
+  return std::ranges::any_of(directory_names(spares), [&](const std::string& name) {
+    return ::renameat2(AT_FDCWD, (spares + "/" + name).c_str(), AT_FDCWD, state_path_.c_str(), RENAME_NOREPLACE) == 0;
+  });
+}
+
+void RunDirectory::make_spare() const {
+  if (directory_names(spares_path()).size() >= kSpares) return;
+  if (::mkdir(spares_path().c_str(), 0700) < 0 && errno != EEXIST) return;
+  if (::mkdir(own_spare().c_str(), 0700) < 0) return;
+  for (const char* name : kSpareFiles) (void)open_at(AT_FDCWD, own_spare() + name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+}
+
 Result<void> RunDirectory::make_staging() const {
   const std::string path = staging_path(state_path_);
-  for (const std::string& name : directory_names(spare_path()))
-    if (::rename((spare_path() + "/" + name).c_str(), path.c_str()) == 0) return {};
-  if (::mkdir(path.c_str(), 0700) < 0) return fail_errno("make the run's work directory");
+  if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("make {}", path);
   return {};
 }
 
 void RunDirectory::finish() {
-  const std::string staging = staging_path(state_path_), spare = spare_path() + "/" + id_;
-  if (sandbox::holds_only_scratch(staging) && directory_names(spare_path()).size() < kSpares)
-    if (::rename(staging.c_str(), spare.c_str()) < 0 && errno == ENOENT && ::mkdir(spare_path().c_str(), 0700) == 0)
-      (void)::rename(staging.c_str(), spare.c_str());
+  const std::string staging = staging_path(state_path_);
+  if (sandbox::holds_only_scratch(staging)) (void)::rename(staging.c_str(), staging_path(own_spare()).c_str());
   (void)sandbox::remove_scratch(staging);  // stays where something was kept aside
   ::unlink(socket_path().c_str());
   ::unlink((runtime_path_ + "/lock").c_str());

@@ -1,6 +1,6 @@
 // Where runs keep themselves (docs/architecture.md, "Where things are"):
 //
-//   $XDG_STATE_HOME/stockade/spare/ emptied scratch, for later runs
+//   $XDG_STATE_HOME/stockade/spare/ state directories for later runs, without a record
 //   $XDG_STATE_HOME/stockade/ID/   run.json, events.jsonl, policy.json, staging/ …   kept after the end
 //   $XDG_RUNTIME_DIR/stockade/ID/  control.sock, lock                                gone after the end
 //
@@ -60,14 +60,18 @@ class RunDirectory {
   const std::string& state_path() const { return state_path_; }
   std::string socket_path() const { return runtime_path_ + "/control.sock"; }
   Result<void> write_record(const RunRecord& record, bool running) const;
-  // Makes staging_path(), or takes one with emptied scratch directories that an earlier run left over (scratch.h).
+  // staging_path(), perhaps with emptied scratch directories of an earlier run in it (scratch.h).
   Result<void> make_staging() const;
-  // Removes the runtime directory, and the run's staging if nothing is staged in it: a few are left over for later runs.
-  // The lock goes with the object.
+  // Makes the state directory of a later run, unless enough are there: while the agent runs it costs nobody anything
+  // (scratch.h says what it may cost otherwise). It takes over this run's scratch in the end.
+  void make_spare() const;
+  // Removes the runtime directory, and the run's staging if nothing is staged in it. The lock goes with the object.
   void finish();
 
  private:
-  std::string spare_path() const;
+  std::string spares_path() const;
+  std::string own_spare() const;
+  bool take_spare() const;
 
   std::string id_;
   std::string state_path_;

@@ -52,7 +52,6 @@ class Run final : public ControlHandler, public egress::Authority {
  private:
   Result<void> start();
   Result<void> open_directory();
-  Result<void> describe();
   Result<void> open_log();
   Result<void> begin_sandbox();
   Result<void> connect_parts();
