@@ -12,6 +12,20 @@ function(stockade_archive target file)
 endfunction()
 
 stockade_archive(archive_sodium libsodium.a)
+# The firewall's.
+stockade_archive(archive_crypto libcrypto.a)
+stockade_archive(archive_ssl libssl.a)
+target_link_libraries(archive_ssl INTERFACE archive_crypto)
+stockade_archive(archive_nghttp2 libnghttp2.a)
+stockade_archive(archive_vectorscan libhs.a)
+stockade_archive(archive_re2 libre2.a)
+target_link_libraries(archive_re2 INTERFACE Threads::Threads)
+stockade_archive(archive_zlib libz.a)
+stockade_archive(archive_brotli_common libbrotlicommon.a)
+stockade_archive(archive_brotli libbrotlidec.a)
+target_link_libraries(archive_brotli INTERFACE archive_brotli_common)
+stockade_archive(archive_zstd libzstd.a)
+stockade_archive(archive_utf8proc libutf8proc.a)
 
 # Debian ships fmt's headers and shared object only: compile its one source file ourselves.
 add_library(archive_fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cc)
