@@ -72,7 +72,7 @@ Result<void> Channel::decode(RecordHandler& handler, Message& message) {
   WireReader in(message.bytes);
   ArrivedFds fds(message.fds);
   while (in.ok() && !in.finished()) {
-    const auto type = in.get_enum(RecordType::drained);
+    const auto type = in.get_enum(kLastRecord);
     if (!in.ok()) break;
     STOCKADE_TRY(handler.on_record(type, in, fds));
   }

@@ -90,6 +90,14 @@ class Dialer::SupervisorSide final : public RecordHandler {
   Dialer& dialer_;
 };
 
+// It says nothing to the dialer; its end is ours.
+class Dialer::SealerSide final : public RecordHandler {
+ public:
+  Result<void> on_record(RecordType, WireReader&, ArrivedFds&) override {
+    return fail(ErrorKind::protocol, "a record that a sealer may not send");
+  }
+};
+
 Dialer::Dialer(loop::Loop& loop, const policy::Network& network, const policy::Limits& limits, HostView host,
                size_t max_flows)
     : loop_(loop),
@@ -101,7 +109,11 @@ Dialer::Dialer(loop::Loop& loop, const policy::Network& network, const policy::L
       meter_(limits.bytes_out, [this](const Traffic& traffic) { supervisor_->send(traffic); }),
       meter_wanted_(loop) {}
 
-Result<void> Dialer::open(Fd supervisor, Fd inspector) {
+Result<void> Dialer::open(Fd supervisor, Fd inspector, Fd sealer) {
+  if (sealer) {
+    STOCKADE_ASSIGN(sealer_, Channel::open(loop_, std::move(sealer)));
+  }
+  sealer_side_ = std::make_unique<SealerSide>();
   STOCKADE_ASSIGN(supervisor_, Channel::open(loop_, std::move(supervisor)));
   STOCKADE_ASSIGN(inspector_, Channel::open(loop_, std::move(inspector)));
   notices_ = std::make_unique<NoticeSink>(loop_, *supervisor_);
@@ -115,6 +127,10 @@ Result<void> Dialer::run() {
   loop_.spawn(watch(*supervisor_, *supervisor_side_));
   loop_.spawn(supervisor_->run_writer());
   loop_.spawn(inspector_->run_writer());
+  if (sealer_) {
+    loop_.spawn(watch(*sealer_, *sealer_side_));
+    loop_.spawn(sealer_->run_writer());
+  }
   loop_.spawn(meter_flows());
   STOCKADE_TRY(loop_.run());
   return outcome_;
@@ -134,6 +150,7 @@ Result<void> Dialer::on_dial(Dial dial) {
     inspector_->send(Dialed{dial.flow, DialResult::limit, "too many connections at once"});
     return {};
   }
+  if (dial.sealed && !sealer_) return fail(ErrorKind::protocol, "nothing is intercepted here");
   pending_.emplace(dial.flow, std::make_unique<Pending>(loop_));
   loop_.spawn(serve(std::move(dial)));
   return {};
@@ -169,6 +186,8 @@ void Dialer::on_cut(const Cut& cut) {
 
 loop::Task<void> Dialer::serve(Dial dial) {
   const uint64_t flow = dial.flow;
+  const bool sealed = dial.sealed;
+  const Destination to = dial.to;
   Outcome outcome = co_await connect_to(std::move(dial));
   const bool cancelled = pending_.at(flow)->cancelled;
   pending_.erase(flow);
@@ -187,6 +206,10 @@ loop::Task<void> Dialer::serve(Dial dial) {
       handed.push_back(std::move(outcome.socket));
       if (meter_idle_) meter_wanted_.notify_all();
     }
+  }
+  if (sealed && !handed.empty()) {
+    sealer_->send_with(Seal{flow, to}, std::move(handed));
+    handed.clear();
   }
   inspector_->send_with(reply, std::move(handed));
 }
@@ -321,7 +344,7 @@ loop::Task<void> Dialer::meter_flows() {
 }
 
 int run_dialer(DialerOptions options) {
-  if (!become_worker({options.supervisor.get(), options.inspector.get()})) return kWorkerSetUpFailed;
+  if (!become_worker({options.supervisor.get(), options.inspector.get(), options.sealer.get()})) return kWorkerSetUpFailed;
   const size_t descriptors = raise_descriptor_limit();
   auto host = read_host_view(options.network.resolver);
   if (!host) return kWorkerSetUpFailed;
@@ -331,7 +354,7 @@ int run_dialer(DialerOptions options) {
   const size_t max_flows =
       descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
   Dialer dialer(**loop, options.network, options.limits, std::move(*host), max_flows);
-  if (!dialer.open(std::move(options.supervisor), std::move(options.inspector))) return kWorkerSetUpFailed;
+  if (!dialer.open(std::move(options.supervisor), std::move(options.inspector), std::move(options.sealer))) return kWorkerSetUpFailed;
   if (!confine_egress_worker(WorkerKind::dialer, options.parent, options.network)) return kWorkerSetUpFailed;
   const int status = dialer.run() ? kWorkerDone : kWorkerProtocol;
   // Tasks refer to the dialer: they go first.

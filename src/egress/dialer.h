@@ -28,6 +28,7 @@ struct DialerOptions {
   const policy::Limits& limits;
   Fd supervisor;
   Fd inspector;
+  Fd sealer;  // none: nothing is intercepted
   pid_t parent = 0;
 };
 
@@ -39,7 +40,7 @@ class Dialer {
   Dialer(loop::Loop& loop, const policy::Network& network, const policy::Limits& limits, HostView host,
          size_t max_flows);
 
-  Result<void> open(Fd supervisor, Fd inspector);
+  Result<void> open(Fd supervisor, Fd inspector, Fd sealer = {});
   // Serves until one of its channels ends.
   Result<void> run();
 
@@ -57,6 +58,7 @@ class Dialer {
   };
   class InspectorSide;
   class SupervisorSide;
+  class SealerSide;
   friend class InspectorSide;
   friend class SupervisorSide;
 
@@ -85,9 +87,11 @@ class Dialer {
   size_t max_flows_;
   std::unique_ptr<Channel> supervisor_;
   std::unique_ptr<Channel> inspector_;
+  std::unique_ptr<Channel> sealer_;
   std::unique_ptr<NoticeSink> notices_;
   std::unique_ptr<InspectorSide> inspector_side_;
   std::unique_ptr<SupervisorSide> supervisor_side_;
+  std::unique_ptr<RecordHandler> sealer_side_;
   std::unordered_map<uint64_t, std::unique_ptr<Pending>> pending_;
   FlowMeter meter_;
   loop::Signal meter_wanted_;

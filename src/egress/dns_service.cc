@@ -145,6 +145,7 @@ loop::Task<void> serve_dns_stream(Inspector& inspector, Fd client) {
   auto socket = loop::AsyncFd::adopt(inspector.loop(), std::move(client));
   if (!socket || !room) co_return;
   net::DnsTcpReader reader;
+  Wire wire(std::move(*socket));
   InBuffer in(inspector);
   for (size_t queries = 0; queries < kStreamQueries;) {
     auto taken = reader.feed(in.bytes());
@@ -156,11 +157,11 @@ loop::Task<void> serve_dns_stream(Inspector& inspector, Fd client) {
       if (answer.notice) co_await inspector.notices().written(std::move(*answer.notice));
       if (answer.bytes.empty()) co_return;
       const std::string framed = net::dns_tcp_frame(answer.bytes);
-      auto written = co_await loop::write_fully(*socket, framed, inspector.loop().now() + kStreamIdle);
+      auto written = co_await wire.write(framed, inspector.loop().now() + kStreamIdle);
       if (!written) co_return;
       continue;
     }
-    auto count = co_await in.read_more(*socket, inspector.loop().now() + kStreamIdle);
+    auto count = co_await in.read_more(wire, inspector.loop().now() + kStreamIdle);
     if (!count || *count == 0) co_return;
   }
 }

@@ -8,6 +8,7 @@
 
 #include "egress/dialer.h"
 #include "egress/inspector.h"
+#include "egress/sealer.h"
 #include "egress/worker.h"
 #include "policy/decision.h"
 
@@ -78,6 +79,11 @@ class EgressLink::InspectorSide final : public RecordHandler {
       link_.authority_->drained();
       return {};
     }
+    if (type == RecordType::authority) {
+      STOCKADE_ASSIGN(AuthorityMade made, decoded<AuthorityMade>(in));
+      link_.authority_->authority_made(std::move(made.certificate));
+      return {};
+    }
     return fail(ErrorKind::protocol, "a record that an inspector may not send");
   }
 
@@ -117,13 +123,27 @@ Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& poli
   STOCKADE_ASSIGN(auto between, make_socket_pair(SOCK_SEQPACKET));
   std::unique_ptr<EgressLink> link(new EgressLink(policy));
   const pid_t self = ::getpid();
+  std::array<Fd, 2> inspector_sealer, dialer_sealer;
+  if (policy::intercepts(policy.network)) {
+    STOCKADE_ASSIGN(std::string roots, read_roots(policy.network.trust));
+    STOCKADE_ASSIGN(inspector_sealer, make_socket_pair(SOCK_SEQPACKET));
+    STOCKADE_ASSIGN(dialer_sealer, make_socket_pair(SOCK_SEQPACKET));
+    STOCKADE_ASSIGN(auto lifeline, make_socket_pair(SOCK_SEQPACKET));
+    STOCKADE_ASSIGN(link->sealer_process_, fork_child([&] {
+                      return run_sealer({std::move(roots), std::move(dialer_sealer[1]), std::move(inspector_sealer[1]),
+                                         std::move(lifeline[1]), self});
+                    }));
+    link->sealer_lifeline_ = std::move(lifeline[0]);
+  }
   STOCKADE_ASSIGN(link->inspector_process_, fork_child([&] {
                     if (options.inspector) return options.inspector(std::move(to_inspector[1]), std::move(between[0]));
-                    return run_inspector({policy.network, std::move(to_inspector[1]), std::move(between[0]), self});
+                    return run_inspector({policy.network, std::move(to_inspector[1]), std::move(between[0]),
+                                          std::move(inspector_sealer[0]), self});
                   }));
   STOCKADE_ASSIGN(
       link->dialer_process_, fork_child([&] {
-        return run_dialer({policy.network, policy.limits, std::move(to_dialer[1]), std::move(between[1]), self});
+        return run_dialer({policy.network, policy.limits, std::move(to_dialer[1]), std::move(between[1]),
+                           std::move(dialer_sealer[0]), self});
       }));
   link->inspector_socket_ = std::move(to_inspector[0]);
   link->dialer_socket_ = std::move(to_dialer[0]);
@@ -135,6 +155,13 @@ EgressLink::EgressLink(const policy::Policy& policy) : policy_(policy) {}
 void EgressLink::dismiss() const {
   (void)inspector_process_.signal(SIGKILL);
   (void)dialer_process_.signal(SIGKILL);
+  if (sealer_process_) (void)sealer_process_.signal(SIGKILL);
+}
+
+std::vector<pid_t> EgressLink::pids() const {
+  std::vector<pid_t> pids = {inspector_process_.get(), dialer_process_.get()};
+  if (sealer_process_) pids.push_back(sealer_process_.get());
+  return pids;
 }
 
 EgressLink::~EgressLink() {

@@ -1,4 +1,4 @@
-// EgressLink: the supervisor's end of wall 3. It forks the two workers before the sandbox exists, hands the inspector
+// EgressLink: the supervisor's end of wall 3. It forks the workers (the sealer where rules open TLS), hands the inspector
 // its listeners, and turns what the workers say into events: each decision is recorded by the Authority before the
 // worker may act on it. Of what the workers send only fixed, bounded records are read; the first malformed one, like
 // the end of either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the supervisor's
@@ -58,6 +58,8 @@ class Authority {
   virtual void worker_failed(std::string_view worker, std::string reason) = 0;
   // The inspector has logged everything that the dead sandbox left behind (after drain()).
   virtual void drained() {}
+  // The certificate of the run's authority, in PEM (start_interception()).
+  virtual void authority_made(std::string /*certificate*/) {}
 };
 
 class EgressLink {
@@ -90,7 +92,8 @@ class EgressLink {
   // Readable when the worker has ended: whoever waits for these kills the sandbox within a wake-up.
   int inspector_pidfd() const { return inspector_process_.pidfd(); }
   int dialer_pidfd() const { return dialer_process_.pidfd(); }
-  std::vector<pid_t> pids() const { return {inspector_process_.get(), dialer_process_.get()}; }
+  int sealer_pidfd() const { return sealer_process_.pidfd(); }  // -1: nothing is intercepted
+  std::vector<pid_t> pids() const;
 
  private:
   class InspectorSide;
@@ -110,6 +113,8 @@ class EgressLink {
   Fd dialer_socket_;
   Pid inspector_process_;
   Pid dialer_process_;
+  Pid sealer_process_;
+  Fd sealer_lifeline_;
   Authority* authority_ = nullptr;
   std::string accused_;  // who broke its protocol with us
   std::unique_ptr<Channel> inspector_;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr Duration kIdle = std::chrono::minutes(10);  // between requests, and inside bodies
 constexpr size_t kPipelined = 16;
+constexpr Duration kGoodbye = std::chrono::seconds(1);
 
 struct Exchange {
   std::string method;
@@ -36,7 +37,7 @@ struct HttpSession {
   Destination to;
   InBuffer in;
   HttpRole role;
-  loop::AsyncFd upstream;
+  Wire upstream;
   Destination upstream_to;
   uint64_t flow = 0;
   InBuffer from_upstream;
@@ -52,7 +53,7 @@ struct HttpSession {
 // ---- responses
 // -------------------------------------------------------------------------------------------------------
 
-loop::Task<Result<std::string>> read_head(loop::AsyncFd& from, InBuffer& in, TimePoint idle, Inspector& inspector) {
+loop::Task<Result<std::string>> read_head(Wire& from, InBuffer& in, TimePoint idle, Inspector& inspector) {
   net::HeadReader reader;
   TimePoint deadline = idle;
   while (true) {
@@ -71,7 +72,7 @@ loop::Task<Result<std::string>> read_head(loop::AsyncFd& from, InBuffer& in, Tim
 }
 
 // Forwards a body from `in` (and more of `from`) to `to`. An error: the message broke, or a peer went.
-loop::Task<Result<void>> forward_body(loop::AsyncFd& from, InBuffer& in, loop::AsyncFd& to, net::BodyFramer framer,
+loop::Task<Result<void>> forward_body(Wire& from, InBuffer& in, Wire& to, net::BodyFramer framer,
                                       Inspector& inspector) {
   while (!framer.done()) {
     if (in.bytes().empty()) {
@@ -83,7 +84,7 @@ loop::Task<Result<void>> forward_body(loop::AsyncFd& from, InBuffer& in, loop::A
     if (!taken) co_return std::unexpected(std::move(taken).error());
     if (!to) co_return fail(ErrorKind::internal, "closed meanwhile");
     auto written =
-        co_await loop::write_fully(to, std::string_view(in.bytes()).substr(0, *taken), inspector.loop().now() + kIdle);
+        co_await to.write(std::string_view(in.bytes()).substr(0, *taken), inspector.loop().now() + kIdle);
     if (!written) co_return written;
     in.consume(*taken);
   }
@@ -104,8 +105,8 @@ loop::Task<Result<bool>> forward_response(HttpSession& session) {
     if (head->switching && !exchange.upgrade)
       co_return fail(ErrorKind::protocol, "the server switches protocols unasked");
     session.client_spoiled = true;
-    auto written =
-        co_await loop::write_fully(session.connection.client, net::write_response_head(*head), session.idle_deadline());
+    const std::string written_head = net::write_response_head(*head);
+    auto written = co_await session.connection.client.write(written_head, session.idle_deadline());
     if (!written) co_return std::unexpected(std::move(written).error());
     if (head->interim) {
       session.client_spoiled = false;
@@ -216,7 +217,7 @@ loop::Task<std::optional<Answer>> reach_upstream(std::shared_ptr<HttpSession> se
     session->inspector.flow_ended(upstream.flow, true);
     co_return answer;
   }
-  session->upstream = std::move(*socket);
+  session->upstream = Wire(std::move(*socket));
   session->upstream_to = session->to;
   session->flow = upstream.flow;
   session->responses_over = false;
@@ -273,7 +274,8 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
     co_return Next::end;
   }
   session->exchanges.push_back({head.method, !head.upgrade.empty()});
-  auto written = co_await loop::write_fully(session->upstream, net::write_request_head(head), session->idle_deadline());
+  const std::string written_head = net::write_request_head(head);
+  auto written = co_await session->upstream.write(written_head, session->idle_deadline());
   if (written) {
     net::BodyFramer framer(head.body, net::MessageSide::request);
     written = co_await forward_body(session->connection.client, session->in, session->upstream, std::move(framer),
@@ -289,6 +291,23 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
     if (session->switched) co_return Next::relay;
   }
   co_return head.keep_alive ? Next::request : Next::end;
+}
+
+// What follows a 101 is not judged any more.
+loop::Task<void> relay_rest(std::shared_ptr<HttpSession> session) {
+  std::string to_upstream = session->in.take(), to_client = session->from_upstream.take();
+  if (!session->connection.client.is_tls()) {
+    RelayEnds ends{session->connection.client.take_socket(), session->upstream.take_socket(), std::move(to_upstream),
+                   std::move(to_client)};
+    session->inspector.start_relay(std::move(ends), session->flow);
+    co_return;
+  }
+  auto client = std::make_shared<Wire>(std::move(session->connection.client));
+  auto upstream = std::make_shared<Wire>(std::move(session->upstream));
+  auto sent = co_await client->write(to_client, session->idle_deadline());
+  if (sent) sent = co_await upstream->write(to_upstream, session->idle_deadline());
+  if (sent) co_await relay_wires(session->inspector.loop(), std::move(client), std::move(upstream));
+  session->inspector.flow_ended(session->flow, !sent);
 }
 
 loop::Task<void> run_session(std::shared_ptr<HttpSession> session) {
@@ -313,14 +332,15 @@ loop::Task<void> run_session(std::shared_ptr<HttpSession> session) {
     next = co_await serve_request(session, std::move(*head));
   }
   if (next == Next::relay) {
-    RelayEnds ends{std::move(session->connection.client), std::move(session->upstream), session->in.take(),
-                   session->from_upstream.take()};
-    session->inspector.start_relay(std::move(ends), session->flow);
+    co_await relay_rest(session);
     co_return;
   }
   if (session->connection.client) {
     if (!session->client_spoiled) co_await wait_for_responses(*session);
-    if (session->client_spoiled) reset_on_close(session->connection.client.get());
+    if (session->client_spoiled)
+      reset_on_close(session->connection.client.get());
+    else if (session->connection.client.is_tls())
+      co_await session->connection.client.finish(session->inspector.loop().now() + kGoodbye);
     session->connection.client.close();
   }
   close_upstream(*session, session->client_spoiled);
@@ -337,7 +357,7 @@ loop::Task<void> serve_http(Inspector& inspector, Connection connection, Destina
       inspector.flow_ended(ready->flow, true);
       co_return;
     }
-    session->upstream = std::move(*socket);
+    session->upstream = Wire(std::move(*socket));
     session->upstream_to = session->to;
     session->flow = ready->flow;
     inspector.loop().spawn(forward_responses(session));

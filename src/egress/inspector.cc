@@ -86,6 +86,19 @@ class Inspector::DialerSide final : public RecordHandler {
   Inspector& inspector_;
 };
 
+class Inspector::SealerSide final : public RecordHandler {
+ public:
+  explicit SealerSide(Inspector& inspector) : inspector_(inspector) {}
+  Result<void> on_record(RecordType type, WireReader& in, ArrivedFds& fds) override {
+    if (type != RecordType::sealed) return fail(ErrorKind::protocol, "a record that a sealer does not send");
+    STOCKADE_ASSIGN(Sealed sealed, decoded<Sealed>(in));
+    return inspector_.on_sealed(std::move(sealed), fds);
+  }
+
+ private:
+  Inspector& inspector_;
+};
+
 Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows)
     : loop_(loop), network_(network), max_flows_(max_flows), relay_house_(loop, [this](uint64_t flow, bool abort) {
         --relays_;
@@ -94,7 +107,11 @@ Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t ma
 
 Inspector::~Inspector() = default;
 
-Result<void> Inspector::open(Fd supervisor, Fd dialer) {
+Result<void> Inspector::open(Fd supervisor, Fd dialer, Fd sealer) {
+  if (sealer) {
+    STOCKADE_ASSIGN(sealer_, Channel::open(loop_, std::move(sealer)));
+    sealer_side_ = std::make_unique<SealerSide>(*this);
+  }
   STOCKADE_ASSIGN(supervisor_, Channel::open(loop_, std::move(supervisor)));
   STOCKADE_ASSIGN(dialer_, Channel::open(loop_, std::move(dialer)));
   notices_ = std::make_unique<NoticeSink>(loop_, *supervisor_);
@@ -108,6 +125,7 @@ Result<void> Inspector::run() {
   loop_.spawn(watch(*supervisor_, *supervisor_side_));
   loop_.spawn(supervisor_->run_writer());
   loop_.spawn(dialer_->run_writer());
+  if (sealer_) loop_.spawn(watch(*sealer_, *sealer_side_));
   STOCKADE_TRY(loop_.run());
   return outcome_;
 }
@@ -170,7 +188,20 @@ loop::Task<void> Inspector::drain() {
   supervisor_->send(Drained{});
 }
 
+void Inspector::intercept(Interception interception) {
+  interception_.emplace(std::move(interception));
+  supervisor_->send(AuthorityMade{interception_->authority.pem()});
+}
+
 loop::Task<Upstream> Inspector::dial(Destination to, Endpoint client, Endpoint original) {
+  return dial_by(std::move(to), client, original, false);
+}
+
+loop::Task<Upstream> Inspector::dial_sealed(Destination to, Endpoint client, Endpoint original) {
+  return dial_by(std::move(to), client, original, true);
+}
+
+loop::Task<Upstream> Inspector::dial_by(Destination to, Endpoint client, Endpoint original, bool sealed) {
   if (dials_.size() >= kDialsAtOnce) {
     auto turn = std::make_shared<loop::Signal>(loop_);
     dial_queue_.push_back(turn);
@@ -179,7 +210,8 @@ loop::Task<Upstream> Inspector::dial(Destination to, Endpoint client, Endpoint o
   const uint64_t flow = ++last_flow_;
   const auto place = dials_.emplace(flow, std::make_unique<PendingDial>(loop_)).first;
   PendingDial& pending = *place->second;
-  dialer_->send(Dial{flow, std::move(to), client, original});
+  pending.sealed = sealed;
+  dialer_->send(Dial{flow, std::move(to), client, original, sealed});
   co_await pending.answered.wait();
   Upstream upstream = std::move(*pending.upstream);
   dials_.erase(flow);
@@ -195,13 +227,49 @@ Result<void> Inspector::on_dialed(Dialed dialed, ArrivedFds& fds) {
   if (found == dials_.end() || found->second->upstream)
     return fail(ErrorKind::protocol, "an answer that nobody waits for");
   Upstream upstream{dialed.flow, Fd(), dialed.result, std::move(dialed.reason)};
+  PendingDial& pending = *found->second;
+  if (pending.sealed) {
+    if (pending.dialed) return fail(ErrorKind::protocol, "a second answer");
+    pending.dialed = std::move(upstream);
+    complete(pending);
+    return {};
+  }
   if (dialed.result == DialResult::connected) {
     upstream.socket = fds.take();
     if (!upstream.socket) return fail(ErrorKind::protocol, "a connection without its descriptor");
   }
-  found->second->upstream = std::move(upstream);
-  found->second->answered.notify_all();
+  pending.upstream = std::move(upstream);
+  pending.answered.notify_all();
   return {};
+}
+
+Result<void> Inspector::on_sealed(Sealed sealed, ArrivedFds& fds) {
+  const auto found = dials_.find(sealed.flow);
+  if (found == dials_.end() || !found->second->sealed || found->second->seal || found->second->upstream)
+    return fail(ErrorKind::protocol, "an answer that nobody waits for");
+  Upstream upstream{sealed.flow, Fd(), DialResult::failed, std::move(sealed.reason), std::move(sealed.alpn)};
+  if (sealed.established) {
+    upstream.result = DialResult::connected;
+    upstream.socket = fds.take();
+    if (!upstream.socket) return fail(ErrorKind::protocol, "a connection without its plain side");
+  }
+  found->second->seal = std::move(upstream);
+  complete(*found->second);
+  return {};
+}
+
+// The two answers come by ways of their own, in any order; without a connection there is only the dialer's.
+void Inspector::complete(PendingDial& pending) {
+  if (!pending.dialed) return;
+  if (pending.dialed->result != DialResult::connected) {
+    pending.upstream = std::move(*pending.dialed);
+  } else if (pending.seal) {
+    pending.upstream = std::move(*pending.seal);
+    if (!pending.upstream->socket) flow_ended(pending.upstream->flow, true);
+  } else {
+    return;
+  }
+  pending.answered.notify_all();
 }
 
 void Inspector::flow_ended(uint64_t flow, bool abort) { dialer_->send(Closed{flow, abort}); }
@@ -211,15 +279,32 @@ void Inspector::start_relay(RelayEnds ends, uint64_t flow) {
   relay_house_.start(std::move(ends), flow);
 }
 
+namespace {
+
+Result<Interception> make_interception(WallTime now) {
+  STOCKADE_ASSIGN(auto authority, net::CertificateAuthority::create("Stockade, this run's own authority", now));
+  STOCKADE_ASSIGN(auto context, net::TlsContext::for_server());
+  return Interception{std::move(authority), std::move(context)};
+}
+
+}  // namespace
+
 int run_inspector(InspectorOptions options) {
-  if (!become_worker({options.supervisor.get(), options.dialer.get()})) return kWorkerSetUpFailed;
+  if (!become_worker({options.supervisor.get(), options.dialer.get(), options.sealer.get()})) return kWorkerSetUpFailed;
   const size_t descriptors = raise_descriptor_limit();
   const SystemClock clock;
   auto loop = loop::Loop::create(clock);
   if (!loop) return kWorkerSetUpFailed;
   const size_t usable = descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
   Inspector inspector(**loop, options.network, usable / 2);
-  if (!inspector.open(std::move(options.supervisor), std::move(options.dialer))) return kWorkerSetUpFailed;
+  const bool intercepts = static_cast<bool>(options.sealer);
+  if (!inspector.open(std::move(options.supervisor), std::move(options.dialer), std::move(options.sealer)))
+    return kWorkerSetUpFailed;
+  if (intercepts) {
+    auto interception = make_interception(clock.wall());
+    if (!interception) return kWorkerSetUpFailed;
+    inspector.intercept(std::move(*interception));
+  }
   if (!confine_egress_worker(WorkerKind::inspector, options.parent, options.network)) return kWorkerSetUpFailed;
   const int status = inspector.run() ? kWorkerDone : kWorkerProtocol;
   // Tasks refer to the inspector: they go first.

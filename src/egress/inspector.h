@@ -16,6 +16,8 @@
 #include "egress/name_table.h"
 #include "egress/notice_sink.h"
 #include "egress/relay.h"
+#include "net/tls_authority.h"
+#include "net/tls_session.h"
 #include "net/transparent.h"
 #include "policy/policy.h"
 
@@ -25,6 +27,7 @@ struct InspectorOptions {
   const policy::Network& network;
   Fd supervisor;
   Fd dialer;
+  Fd sealer;  // none: nothing is intercepted
   pid_t parent = 0;
 };
 
@@ -43,6 +46,13 @@ struct Upstream {
   Fd socket;
   DialResult result = DialResult::failed;
   std::string reason;
+  std::string alpn;  // sealed: what the server agreed to speak
+};
+
+// What the inspector needs to be the server that the agent meant, towards the agent.
+struct Interception {
+  net::CertificateAuthority authority;
+  net::TlsContext context;
 };
 
 class Inspector {
@@ -50,7 +60,10 @@ class Inspector {
   Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows);
   ~Inspector();
 
-  Result<void> open(Fd supervisor, Fd dialer);
+  Result<void> open(Fd supervisor, Fd dialer, Fd sealer = {});
+  // Before run(), where rules inspect TLS. Tells the supervisor of the authority.
+  void intercept(Interception interception);
+  Interception* interception() { return interception_ ? &*interception_ : nullptr; }
   Result<void> run();
 
   loop::Loop& loop() { return loop_; }
@@ -61,6 +74,8 @@ class Inspector {
   // Asks the dialer. The flow id is taken here; whoever gets a socket hands it to start_relay(), or closes it and then
   // calls flow_ended().
   loop::Task<Upstream> dial(Destination to, Endpoint client, Endpoint original);
+  // The same behind TLS that the sealer speaks: the socket is the plain side.
+  loop::Task<Upstream> dial_sealed(Destination to, Endpoint client, Endpoint original);
   void flow_ended(uint64_t flow, bool abort);
   void start_relay(RelayEnds ends, uint64_t flow);
 
@@ -95,14 +110,21 @@ class Inspector {
     explicit PendingDial(loop::Loop& loop) : answered(loop) {}
     loop::Signal answered;
     std::optional<Upstream> upstream;
+    bool sealed = false;  // complete when both have answered
+    std::optional<Upstream> dialed, seal;
   };
+  loop::Task<Upstream> dial_by(Destination to, Endpoint client, Endpoint original, bool sealed);
+  void complete(PendingDial& pending);
   class SupervisorSide;
   class DialerSide;
+  class SealerSide;
   friend class SupervisorSide;
   friend class DialerSide;
+  friend class SealerSide;
 
   Result<void> on_listeners(const Listeners& record, std::vector<Fd> fds);
   Result<void> on_dialed(Dialed dialed, ArrivedFds& fds);
+  Result<void> on_sealed(Sealed sealed, ArrivedFds& fds);
   Result<void> serve_transparent(net::TransparentListeners listeners);
   Result<void> accept_on(Fd listener, int kind);
   loop::Task<void> drain();
@@ -122,9 +144,12 @@ class Inspector {
   RelayHouse relay_house_;
   std::unique_ptr<Channel> supervisor_;
   std::unique_ptr<Channel> dialer_;
+  std::unique_ptr<Channel> sealer_;
   std::unique_ptr<NoticeSink> notices_;
   std::unique_ptr<SupervisorSide> supervisor_side_;
   std::unique_ptr<DialerSide> dialer_side_;
+  std::unique_ptr<RecordHandler> sealer_side_;
+  std::optional<Interception> interception_;
   std::unordered_map<uint64_t, std::unique_ptr<PendingDial>> dials_;
   std::deque<std::shared_ptr<loop::Signal>> dial_queue_;
   Result<void> outcome_;

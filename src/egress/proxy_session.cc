@@ -71,20 +71,24 @@ loop::Task<void> serve_connect(Inspector& inspector, Connection connection, InBu
     co_await refuse(inspector, std::move(connection), std::move(*refusal), std::move(answer));
     co_return;
   }
-  Upstream upstream = co_await inspector.dial(to, connection.peer, connection.original);
+  // Where TLS is opened, how to connect shows in the first bytes.
+  const bool later = policy::is_intercepted(inspector.network().allow[static_cast<size_t>(to.rule)]);
+  std::optional<Upstream> ready;
+  if (!later) ready = co_await inspector.dial(to, connection.peer, connection.original);
   std::string reply(kEstablished);
-  if (!upstream.socket) {
+  if (ready && !ready->socket) {
+    const Upstream& upstream = *ready;
     if (upstream.result != DialResult::denied) answer.status = net::RefusalStatus::bad_gateway;
     reply = answer_bytes(answer, make_notice(to, upstream.reason));
     co_await finish_with(inspector, std::move(connection), std::move(reply));
     co_return;
   }
-  auto written = co_await loop::write_fully(connection.client, reply, deadline);
+  auto written = co_await connection.client.write(reply, deadline);
   if (!written) {
-    inspector.flow_ended(upstream.flow, true);
+    if (ready) inspector.flow_ended(ready->flow, true);
     co_return;
   }
-  co_await serve_admitted(inspector, std::move(connection), std::move(to), std::move(in), std::move(upstream));
+  co_await serve_admitted(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready));
 }
 
 // Greeting, request, answer (RFC 1928). Each message is taken out of `in`.
@@ -99,7 +103,7 @@ loop::Task<std::optional<net::SocksRequest>> read_socks_request(Connection& conn
         greeted = true;
         in.consume(greeting.consumed);
         const std::string reply = net::socks_method_reply(greeting.accepts_no_authentication);
-        auto written = co_await loop::write_fully(connection.client, reply, deadline);
+        auto written = co_await connection.client.write(reply, deadline);
         if (!written || !greeting.accepts_no_authentication) co_return std::nullopt;
       }
     }
@@ -134,19 +138,22 @@ loop::Task<void> serve_socks(Inspector& inspector, Connection connection, InBuff
     co_await refuse(inspector, std::move(connection), std::move(*refusal), std::move(answer));
     co_return;
   }
-  Upstream upstream = co_await inspector.dial(to, connection.peer, connection.original);
-  if (!upstream.socket) {
+  const bool later = policy::is_intercepted(inspector.network().allow[static_cast<size_t>(to.rule)]);
+  std::optional<Upstream> ready;
+  if (!later) ready = co_await inspector.dial(to, connection.peer, connection.original);
+  if (ready && !ready->socket) {
+    const Upstream& upstream = *ready;
     if (upstream.result != DialResult::denied) answer.raw = net::socks_reply(net::SocksReply::host_unreachable);
     co_await finish_with(inspector, std::move(connection), std::move(answer.raw));
     co_return;
   }
   const std::string reply = net::socks_reply(net::SocksReply::succeeded);
-  auto written = co_await loop::write_fully(connection.client, reply, deadline);
+  auto written = co_await connection.client.write(reply, deadline);
   if (!written) {
-    inspector.flow_ended(upstream.flow, true);
+    if (ready) inspector.flow_ended(ready->flow, true);
     co_return;
   }
-  co_await serve_admitted(inspector, std::move(connection), std::move(to), std::move(in), std::move(upstream));
+  co_await serve_admitted(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready));
 }
 
 }  // namespace

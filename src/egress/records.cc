@@ -119,12 +119,14 @@ void write_record(WireWriter& out, const Dial& record) {
   write_destination(out, record.to);
   write_endpoint(out, record.client);
   write_endpoint(out, record.original);
+  out.put(static_cast<uint8_t>(record.sealed));
 }
 void read_record(WireReader& in, Dial& record) {
   record.flow = in.get<uint64_t>();
   read_destination(in, record.to);
   record.client = read_endpoint(in);
   record.original = read_endpoint(in);
+  record.sealed = read_flag(in);
 }
 
 void write_record(WireWriter& out, const Closed& record) {
@@ -180,5 +182,30 @@ void read_record(WireReader& in, Traffic& record) {
 
 void write_record(WireWriter& out, const Cut& record) { out.put(record.flow); }
 void read_record(WireReader& in, Cut& record) { record.flow = in.get<uint64_t>(); }
+
+void write_record(WireWriter& out, const Seal& record) {
+  out.put(record.flow);
+  write_destination(out, record.to);
+}
+void read_record(WireReader& in, Seal& record) {
+  record.flow = in.get<uint64_t>();
+  read_destination(in, record.to);
+}
+
+void write_record(WireWriter& out, const Sealed& record) {
+  out.put(record.flow)
+      .put(static_cast<uint8_t>(record.established))
+      .put(cut_text(record.reason, kReasonLimit))
+      .put(cut_text(record.alpn, kAlpnLimit));
+}
+void read_record(WireReader& in, Sealed& record) {
+  record.flow = in.get<uint64_t>();
+  record.established = read_flag(in);
+  record.reason = in.get_string(kReasonLimit);
+  record.alpn = in.get_string(kAlpnLimit);
+}
+
+void write_record(WireWriter& out, const AuthorityMade& record) { out.put(cut_text(record.certificate, kAuthorityLimit)); }
+void read_record(WireReader& in, AuthorityMade& record) { record.certificate = in.get_string(kAuthorityLimit); }
 
 }  // namespace stockade::egress

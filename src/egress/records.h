@@ -3,8 +3,9 @@
 // peer neither read past a message nor keep more than a few kilobytes for each record. A record that does not decode
 // is a protocol error, and the run ends.
 //
-//   inspector → supervisor  notice, drained       supervisor → inspector  acked, listeners, drain
+//   inspector → supervisor  notice, drained, authority   supervisor → inspector  acked, listeners, drain
 //   inspector → dialer      dial, closed          dialer → inspector      dialed (+ the connected descriptor)
+//   dialer → sealer         seal (+ the connected descriptor)   sealer → inspector  sealed (+ the plain side)
 //   dialer → supervisor     admit, notice, traffic supervisor → dialer    admission, acked, cut
 #pragma once
 
@@ -32,7 +33,11 @@ enum class RecordType : uint8_t {
   cut,
   drain,
   drained,
+  seal,
+  sealed,
+  authority,
 };
+inline constexpr RecordType kLastRecord = RecordType::authority;
 
 inline constexpr size_t kHostLimit = 253;
 inline constexpr size_t kSubjectLimit = 400;
@@ -40,6 +45,8 @@ inline constexpr size_t kReasonLimit = 600;
 inline constexpr size_t kEvidenceKeyLimit = 32;
 inline constexpr size_t kEvidenceValueLimit = 1024;
 inline constexpr size_t kEvidenceEntries = 8;
+inline constexpr size_t kAlpnLimit = 32;
+inline constexpr size_t kAuthorityLimit = 4096;
 
 enum class NoticeKind : uint8_t { connect, request, name, datagram, upstream };
 enum class NoticeDecision : uint8_t { allow, deny, log };
@@ -92,6 +99,29 @@ struct Dial {
   Destination to;
   Endpoint client;    // the agent's end of the connection
   Endpoint original;  // and what it connected to: together the 4-tuple that names the program
+  bool sealed = false;  // TLS towards the server: the descriptor goes to the sealer
+};
+
+// The sealer is to speak TLS with whoever answers at `to`, which must prove to be that. Comes from the dialer, so that an
+// inspector that was taken over can't have another name verified.
+struct Seal {
+  static constexpr RecordType kType = RecordType::seal;
+  uint64_t flow = 0;
+  Destination to;
+};
+
+struct Sealed {
+  static constexpr RecordType kType = RecordType::sealed;
+  uint64_t flow = 0;
+  bool established = false;
+  std::string reason;  // when it is not
+  std::string alpn;
+};
+
+// The certificate of the run's own authority (PEM), once, before anything else.
+struct AuthorityMade {
+  static constexpr RecordType kType = RecordType::authority;
+  std::string certificate;
 };
 
 struct Closed {
@@ -158,6 +188,9 @@ void write_record(WireWriter& out, const Admit& record);
 void write_record(WireWriter& out, const Admission& record);
 void write_record(WireWriter& out, const Traffic& record);
 void write_record(WireWriter& out, const Cut& record);
+void write_record(WireWriter& out, const Seal& record);
+void write_record(WireWriter& out, const Sealed& record);
+void write_record(WireWriter& out, const AuthorityMade& record);
 inline void write_record(WireWriter&, const Drain&) {}
 inline void write_record(WireWriter&, const Drained&) {}
 
@@ -172,6 +205,9 @@ void read_record(WireReader& in, Admit& record);
 void read_record(WireReader& in, Admission& record);
 void read_record(WireReader& in, Traffic& record);
 void read_record(WireReader& in, Cut& record);
+void read_record(WireReader& in, Seal& record);
+void read_record(WireReader& in, Sealed& record);
+void read_record(WireReader& in, AuthorityMade& record);
 
 template <typename Record>
 Result<Record> decoded(WireReader& in) {

@@ -9,31 +9,20 @@ namespace {
 
 constexpr Duration kLinger = std::chrono::seconds(1);
 constexpr size_t kLingerBytes = 256 * 1024;
-constexpr size_t kReadBytes = 16 * 1024;
-
-// A function of its own: a coroutine would keep the buffer in its frame while it waits.
-ssize_t receive_into(InBuffer& into, int socket) {
-  char buffer[kReadBytes];
-  const ssize_t count = ::recv(socket, buffer, sizeof(buffer), 0);
-  if (count > 0) into.append(std::string_view(buffer, static_cast<size_t>(count)));
-  return count;
-}
 
 }  // namespace
 
-loop::Task<Result<size_t>> InBuffer::read_more(loop::AsyncFd& from, TimePoint deadline) {
+loop::Task<Result<size_t>> InBuffer::read_more(Wire& from, TimePoint deadline) {
   while (true) {
     // Before each read: thousands may have waited since there was room.
     if (inspector_->buffered_bytes() > kBufferedBytes)
       co_return fail(ErrorKind::limit, "too many bytes wait to be judged");
-    const ssize_t count = receive_into(*this, from.get());
-    if (count >= 0) co_return static_cast<size_t>(count);
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) co_return fail_errno("read");
-    from.exhausted_read();
-    const loop::Wake wake = co_await from.readable(deadline);
-    if (wake == loop::Wake::timeout) co_return fail(ErrorKind::limit, "no bytes before the deadline");
-    if (!from) co_return fail(ErrorKind::internal, "closed meanwhile");
+    auto now = from.read_now(bytes_);
+    charge();
+    if (!now) co_return std::unexpected(std::move(now).error());
+    if (*now) co_return **now;
+    auto more = co_await from.await_more(deadline);
+    if (!more) co_return std::unexpected(std::move(more).error());
   }
 }
 
@@ -76,26 +65,13 @@ loop::Task<void> finish_with(Inspector& inspector, Connection connection, std::s
     co_return;
   }
   const TimePoint deadline = inspector.loop().now() + kLinger;
-  auto written = co_await loop::write_fully(connection.client, bytes, deadline);
+  auto written = co_await connection.client.write(bytes, deadline);
   if (!written) {
     reset_on_close(connection.client.get());
     co_return;
   }
-  // Closing with unread bytes would reset the connection and take the answer back.
-  ::shutdown(connection.client.get(), SHUT_WR);
-  size_t drained = 0;
-  while (drained < kLingerBytes) {
-    const ssize_t count = ::recv(connection.client.get(), nullptr, kReadBytes, MSG_TRUNC);
-    if (count > 0) {
-      drained += static_cast<size_t>(count);
-      continue;
-    }
-    if (count == 0 || (errno != EAGAIN && errno != EINTR)) co_return;
-    if (errno == EINTR) continue;
-    connection.client.exhausted_read();
-    const loop::Wake wake = co_await connection.client.readable(deadline);
-    if (wake == loop::Wake::timeout) co_return;
-  }
+  co_await connection.client.finish(deadline);
+  co_await connection.client.drain(kLingerBytes, deadline);
 }
 
 loop::Task<void> refuse(Inspector& inspector, Connection connection, Notice notice, Answer answer) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "egress/inspector.h"
+#include "egress/wire.h"
 #include "net/client_hello.h"
 #include "net/refusal.h"
 
@@ -14,7 +15,7 @@ namespace stockade::egress {
 
 // One accepted connection, until it is refused or becomes a relay.
 struct Connection {
-  loop::AsyncFd client;
+  Wire client;
   Endpoint peer;      // the agent's end
   Endpoint original;  // where it meant to go
   Inspector::SessionSlot slot;
@@ -54,8 +55,8 @@ class InBuffer {
     elsewhere_ = bytes;
     charge();
   }
-  // Appends what the socket has; 0 at its end. Past the process's bound: an error of kind limit.
-  loop::Task<Result<size_t>> read_more(loop::AsyncFd& from, TimePoint deadline);
+  // Appends what the wire has; 0 at its end. Past the process's bound: an error of kind limit.
+  loop::Task<Result<size_t>> read_more(Wire& from, TimePoint deadline);
 
  private:
   void charge() {

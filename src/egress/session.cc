@@ -59,7 +59,7 @@ void relay_to(Inspector& inspector, Connection connection, Upstream upstream, In
   }
   // Just registered: what has come already will be reported, so no read is spent on finding nothing.
   socket->exhausted_read();
-  RelayEnds ends{std::move(connection.client), std::move(*socket), in.take(), {}};
+  RelayEnds ends{connection.client.take_socket(), std::move(*socket), in.take(), {}};
   inspector.start_relay(std::move(ends), upstream.flow);
 }
 
@@ -88,6 +88,43 @@ std::optional<std::string> hello_refusal(const policy::Network& network, const D
   if (name && policy::judge_connect(network, *name, to.port).by_deny_rule)
     return fmt::format("the TLS server name {} is denied", *name);
   return std::nullopt;
+}
+
+// TLS is ours on both sides: towards the client by the run's own authority, towards the server by the sealer. What the
+// server agreed to is known before the client is answered, and what went wrong there is said inside TLS, where it can be
+// read.
+loop::Task<void> serve_intercepted(Inspector& inspector, Connection connection, Destination to, InBuffer in) {
+  Upstream upstream = co_await inspector.dial_sealed(to, connection.peer, connection.original);
+  const TimePoint deadline = inspector.loop().now() + kHeadDeadline;
+  Interception& interception = *inspector.interception();
+  auto leaf = interception.authority.leaf_for(to.host.empty() ? to.address.to_string() : to.host);
+  Result<net::TlsSession> session =
+      leaf ? net::TlsSession::from_client(interception.context, **leaf, {"http/1.1"}) : std::unexpected(leaf.error());
+  Result<void> agreed;
+  if (session) {
+    const std::string first = in.take();
+    agreed = co_await connection.client.begin_tls(inspector.loop(), std::move(*session), first, deadline);
+  }
+  if (!session || !agreed) {
+    if (upstream.socket) inspector.flow_ended(upstream.flow, true);
+    Notice notice = make_notice(to, fmt::format("the client does not go on with the run's own certificate: {}",
+                                                session ? agreed.error().message() : session.error().message()),
+                                "a program that brings roots of its own needs a rule with tls: passthrough");
+    notice.decision = NoticeDecision::log;
+    co_await inspector.notices().written(std::move(notice));
+    reset_on_close(connection.client.get());
+    co_return;
+  }
+  if (!upstream.socket) {
+    Answer answer;
+    answer.form = AnswerForm::http;
+    if (upstream.result != DialResult::denied) answer.status = net::RefusalStatus::bad_gateway;
+    std::string bytes = answer_bytes(answer, make_notice(to, upstream.reason));
+    co_await finish_with(inspector, std::move(connection), std::move(bytes));
+    co_return;
+  }
+  co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), std::move(upstream),
+                      HttpRole::origin);
 }
 
 loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destination to, InBuffer in,
@@ -119,6 +156,10 @@ loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destinat
     if (ready) inspector.flow_ended(ready->flow, true);
     Notice notice = make_notice(to, std::move(*reason));
     co_await refuse(inspector, std::move(connection), std::move(notice), std::move(answer));
+    co_return;
+  }
+  if (policy::is_intercepted(inspector.network().allow[static_cast<size_t>(to.rule)])) {
+    co_await serve_intercepted(inspector, std::move(connection), std::move(to), std::move(in));
     co_return;
   }
   Upstream upstream;
@@ -176,7 +217,7 @@ std::optional<Connection> describe_connection(Inspector& inspector, Fd client, E
   if (!original) return std::nullopt;
   auto async = loop::AsyncFd::adopt(inspector.loop(), std::move(client));
   if (!async) return std::nullopt;
-  return Connection{std::move(*async), peer, *original, Inspector::SessionSlot(inspector)};
+  return Connection{Wire(std::move(*async)), peer, *original, Inspector::SessionSlot(inspector)};
 }
 
 loop::Task<void> serve_connection(Inspector& inspector, Fd client, Endpoint peer) {
@@ -228,8 +269,8 @@ loop::Task<void> serve_admitted(Inspector& inspector, Connection connection, Des
   std::string reason;
   if (first == net::FirstBytes::tls && rule.protocol == policy::Protocol::http)
     reason = "the rule expects plain HTTP, and the client speaks TLS";
-  else if (first == net::FirstBytes::tls && rule.tls != policy::TlsMode::passthrough)
-    reason = "TLS interception is not built yet, and the rule does not say tls: passthrough";
+  else if (first == net::FirstBytes::tls && rule.tls == policy::TlsMode::unset)
+    reason = "the rule says neither tls: inspect nor tls: passthrough";
   else if (first == net::FirstBytes::http1 && rule.protocol == policy::Protocol::tls)
     reason = "the rule expects TLS, and the client speaks plain HTTP";
   else if (first != net::FirstBytes::tls && first != net::FirstBytes::http1)

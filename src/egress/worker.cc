@@ -12,6 +12,7 @@
 #include "base/confine.h"
 #include "filters/dialer.h"
 #include "filters/inspector.h"
+#include "filters/sealer.h"
 
 namespace stockade::egress {
 
@@ -93,6 +94,9 @@ Result<void> confine_egress_worker(WorkerKind kind, pid_t parent, const policy::
   if (kind == WorkerKind::inspector) {
     confinement.name = "inspector";
     confinement.filter = filters::kInspectorFilter;
+  } else if (kind == WorkerKind::sealer) {
+    confinement.name = "sealer";
+    confinement.filter = filters::kSealerFilter;
   } else {
     confinement.name = "dialer";
     confinement.filter = filters::kDialerFilter;

@@ -12,7 +12,7 @@
 
 namespace stockade::egress {
 
-enum class WorkerKind { inspector, dialer };
+enum class WorkerKind { inspector, dialer, sealer };
 
 // Exit statuses of a worker, for the supervisor's sentence about its end.
 inline constexpr int kWorkerDone = 0;         // its supervisor, or its peer, has gone

@@ -206,6 +206,7 @@ Diagnostics meaningless_in_ceiling(const LoadOutcome& ceiling) {
   say(ceiling.present.env_set, "sandbox.env.set", policy.sandbox.where);
   say(ceiling.present.runtime_user, "sandbox.user", policy.sandbox.where);
   say(ceiling.present.resolver, "network.resolver", policy.network.where);
+  say(ceiling.present.trust, "network.trust", policy.network.where);
   say(ceiling.present.env_proxy && policy.sandbox.env.proxy, "sandbox.env.proxy: true", policy.sandbox.where);
   return out;
 }

@@ -171,4 +171,10 @@ Verdict judge_request(const Network& network, std::string_view host, uint16_t po
           connect.where};
 }
 
+bool is_intercepted(const NetworkRule& rule) {
+  return rule.tls == TlsMode::inspect && (rule.protocol == Protocol::automatic || rule.protocol == Protocol::tls);
+}
+
+bool intercepts(const Network& network) { return std::any_of(network.allow.begin(), network.allow.end(), is_intercepted); }
+
 }  // namespace stockade::policy

@@ -38,4 +38,8 @@ const NetworkRule* denied_address(const Network& network, const IpAddress& addre
 Verdict judge_request(const Network& network, std::string_view canonical_host, uint16_t port, std::string_view method,
                       std::string_view path);
 
+// Whether what a connection by this rule carries inside TLS is read, and whether any rule asks for that.
+bool is_intercepted(const NetworkRule& rule);
+bool intercepts(const Network& network);
+
 }  // namespace stockade::policy

@@ -154,6 +154,12 @@ class Comparison {
       if (!denied(b.deny, rule)) wider(fmt::format("{} is no longer denied", rule_text(rule)));
     for (const NetworkRule& rule : b.deny)
       if (!denied(a.deny, rule)) narrower(fmt::format("{} is denied", rule_text(rule)));
+    for (const std::string& file : b.trust)
+      if (std::ranges::find(a.trust, file) == a.trust.end())
+        wider(fmt::format("servers may prove themselves by the authorities in {}", file));
+    for (const std::string& file : a.trust)
+      if (std::ranges::find(b.trust, file) == b.trust.end())
+        narrower(fmt::format("servers may no longer prove themselves by the authorities in {}", file));
     if (a.resolver != b.resolver)
       wider(fmt::format("names are resolved by {}",
                         b.resolver ? b.resolver->to_string() : std::string("the host's resolver")));

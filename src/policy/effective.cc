@@ -127,6 +127,7 @@ class Writer {
     json_.close(']').key("deny").open('[');
     for (const NetworkRule& rule : policy_.network.deny) network_rule(rule, false);
     json_.close(']');
+    if (!policy_.network.trust.empty()) json_.key("trust").strings(policy_.network.trust);
     if (policy_.network.resolver) json_.key("resolver").string(policy_.network.resolver->to_string());
     json_.close('}');
   }
@@ -147,6 +148,7 @@ class Writer {
       constexpr const char* kProtocols[] = {"auto", "tls", "http", "tcp"};
       json_.key("protocol").string(kProtocols[static_cast<int>(rule.protocol)]);
       if (rule.tls == TlsMode::passthrough) json_.key("tls").string("passthrough");
+      if (rule.tls == TlsMode::inspect) json_.key("tls").string("inspect");
       if (!rule.programs.empty()) json_.key("programs").strings(rule.programs);
       if (!rule.addresses.empty()) {
         json_.key("addresses").open('[');

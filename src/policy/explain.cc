@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "policy/decision.h"
 #include "policy/floor.h"
 #include "policy/units.h"
 
@@ -159,9 +160,15 @@ class Explanation {
     for (const NetworkRule& rule : network.deny) deny_rule(rule);
     if (network.allow.empty()) return;
     say("Private, local and metadata addresses are refused, also behind an allowed name, unless a rule names them.");
+    for (const std::string& file : network.trust)
+      say("Servers may also prove themselves by the authorities in {}.", file);
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());
-    const bool unread = std::any_of(network.allow.begin(), network.allow.end(),
-                                    [](const NetworkRule& rule) { return rule.protocol != Protocol::http; });
+    const bool unread = std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
+      return rule.protocol != Protocol::http && !is_intercepted(rule);
+    });
+    if (intercepts(network))
+      say("Where TLS is opened, the run's own certificate authority stands in for the server, whom we verify; programs that "
+          "bring roots of their own and read none of the usual variables refuse it.");
     if (unread)
       say("Where TLS passes through or the protocol is tcp, only name, port and bytes are judged: what is sent there "
           "is not read, "
@@ -172,8 +179,11 @@ class Explanation {
     constexpr const char* kProtocols[] = {"TLS that passes through, or plain HTTP", "TLS that passes through",
                                           "plain HTTP, whose Host, method and path are judged",
                                           "any protocol, not classified"};
-    std::string text =
-        fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports), kProtocols[static_cast<int>(rule.protocol)]);
+    constexpr const char* kOpened[] = {"TLS that is opened, or plain HTTP; Host, method and path are judged",
+                                       "TLS that is opened; Host, method and path are judged"};
+    const auto protocol = static_cast<size_t>(rule.protocol);
+    std::string text = fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports),
+                                   is_intercepted(rule) ? kOpened[protocol] : kProtocols[protocol]);
     if (!rule.methods.empty()) text += fmt::format("; only {}", join_words(rule.methods));
     if (!rule.paths.empty()) text += fmt::format("; only paths {}", join_words(rule.paths));
     if (rule.protocol == Protocol::http && rule.methods.empty() && rule.paths.empty())

@@ -103,7 +103,7 @@ void load_root(Reader& reader, const Node& node, const Surroundings& surrounding
   if (const Node* run = root["run"]) load_run(reader, *run, out);
   if (const Node* tools = root["tools"]) load_tools(reader, *tools, out);
   if (const Node* sandbox = root["sandbox"]) load_sandbox(reader, *sandbox, out);
-  if (const Node* network = root["network"]) load_network(reader, *network, out);
+  if (const Node* network = root["network"]) load_network(reader, *network, surroundings, out);
   if (const Node* files = root["files"]) load_files(reader, *files, surroundings, out);
   if (const Node* limits = root["limits"]) load_limits(reader, *limits, out);
   if (const Node* audit = root["audit"]) load_audit(reader, *audit);

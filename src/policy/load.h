@@ -25,6 +25,7 @@ struct Presence {
   bool env_proxy = false;
   bool network_allow = false;
   bool resolver = false;
+  bool trust = false;
   bool files = false;
 };
 

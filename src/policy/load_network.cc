@@ -228,14 +228,10 @@ class RuleEntry {
     }
     if (const Node* tls = fields_["tls"]) {
       const auto chosen = reader_.choice(*tls, fields_.path("tls"), kTls);
-      if (!chosen) {
+      if (chosen)
+        rule_.tls = *chosen == 0 ? TlsMode::inspect : TlsMode::passthrough;
+      else
         bad_ = true;
-      } else if (*chosen == 0) {
-        reader_.unbuilt(*tls, fields_.path("tls") + ": inspect", "interception comes later; write `tls: passthrough`");
-        bad_ = true;
-      } else {
-        rule_.tls = TlsMode::passthrough;
-      }
     }
     if (const Node* ask = fields_["ask"]) {
       const auto on = reader_.boolean(*ask, fields_.path("ask"));
@@ -281,15 +277,20 @@ class RuleEntry {
   void check_together() {
     const bool tls = rule_.protocol == Protocol::automatic || rule_.protocol == Protocol::tls;
     if (tls && rule_.tls == TlsMode::unset && !bad_) {
-      reader_.unbuilt(node_, fmt::format("TLS interception for {}", rule_.subject()),
-                      "write `tls: passthrough` (or `protocol: http | tcp`)");
+      reader_.unbuilt(node_, fmt::format("a default of `tls` for {}", rule_.subject()),
+                      "write `tls: inspect` or `tls: passthrough` (or `protocol: http | tcp`)");
       bad_ = true;
     }
-    if ((!rule_.methods.empty() || !rule_.paths.empty()) && rule_.protocol != Protocol::http)
+    if (rule_.tls == TlsMode::inspect && !tls)
+      error(*fields_["tls"], fmt::format("there is no TLS to inspect in `protocol: {}`",
+                                         kProtocols[static_cast<size_t>(rule_.protocol)]),
+            "leave `tls` out");
+    const bool judged = rule_.protocol == Protocol::http || is_intercepted(rule_);
+    if ((!rule_.methods.empty() || !rule_.paths.empty()) && !judged)
       error(fields_["methods"] ? *fields_["methods"] : *fields_["paths"],
             fmt::format("`{}` can't be judged {}", rule_.methods.empty() ? "paths" : "methods",
                         rule_.protocol == Protocol::tcp ? "in plain TCP" : "inside TLS that passes through"),
-            "write `protocol: http` for plain HTTP, or leave them out");
+            "write `tls: inspect`, or `protocol: http` for plain HTTP, or leave them out");
   }
 
   Reader& reader_;
@@ -323,7 +324,7 @@ void load_inspect(Reader& reader, const Node& node) {
 
 std::string NetworkRule::subject() const { return address ? address->to_string() : host; }
 
-void load_network(Reader& reader, const Node& node, LoadOutcome& out) {
+void load_network(Reader& reader, const Node& node, const Surroundings& surroundings, LoadOutcome& out) {
   const Fields fields(reader, node, "network", "network");
   Network& network = out.policy.network;
   network.present = true;
@@ -345,8 +346,15 @@ void load_network(Reader& reader, const Node& node, LoadOutcome& out) {
     }
   }
   if (const Node* trust = fields["trust"]) {
-    const auto* items = reader.list(*trust, "network.trust");
-    if (items != nullptr && !items->empty()) reader.unbuilt(*trust, "network.trust", "it comes with TLS interception");
+    out.present.trust = true;
+    const auto texts = reader.texts(*trust, "network.trust");
+    for (const std::string& text : texts ? *texts : std::vector<std::string>{}) {
+      auto path = absolute_path(text, surroundings);
+      if (path)
+        network.trust.push_back(std::move(*path));
+      else
+        reader.error(*trust, path.error().message(), path.error().hint());
+    }
   }
   if (const Node* inspect = fields["inspect"]) load_inspect(reader, *inspect);
 }

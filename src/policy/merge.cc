@@ -92,7 +92,7 @@ void merge_programs(Programs& lower, Programs&& upper) {
 void merge_presence(Presence& lower, const Presence& upper) {
   for (bool Presence::* field :
        {&Presence::run, &Presence::programs, &Presence::runtime_user, &Presence::env_pass, &Presence::env_set,
-        &Presence::env_proxy, &Presence::network_allow, &Presence::resolver, &Presence::files})
+        &Presence::env_proxy, &Presence::network_allow, &Presence::resolver, &Presence::trust, &Presence::files})
     lower.*field |= upper.*field;
 }
 
@@ -113,6 +113,7 @@ void merge(LoadOutcome& lower, LoadOutcome&& upper) {
     merge_rules(below.network.allow, std::move(above.network.allow));
     merge_rules(below.network.deny, std::move(above.network.deny));
     override_with(below.network.resolver, above.network.resolver);
+    append(below.network.trust, std::move(above.network.trust));
   }
   if (above.files_where.line != 0) below.files_where = std::move(above.files_where);
   replace_or_add(below.files, std::move(above.files), [](const FileRule& a, const FileRule& b) {

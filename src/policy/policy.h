@@ -108,6 +108,7 @@ struct Network {
   std::vector<NetworkRule> allow;
   std::vector<NetworkRule> deny;
   std::optional<Endpoint> resolver;  // absent: the host's
+  std::vector<std::string> trust;    // absolute paths of further CA files, for servers whose TLS is opened
   Location where;                    // of the section; empty when no layer has one
 };
 

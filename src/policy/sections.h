@@ -7,7 +7,7 @@
 
 namespace stockade::policy {
 
-void load_network(Reader& reader, const Node& node, LoadOutcome& out);
+void load_network(Reader& reader, const Node& node, const Surroundings& surroundings, LoadOutcome& out);
 void load_files(Reader& reader, const Node& node, const Surroundings& surroundings, LoadOutcome& out);
 void load_sandbox(Reader& reader, const Node& node, LoadOutcome& out);
 void load_tests(Reader& reader, const Node& node, const Surroundings& surroundings, LoadOutcome& out);

@@ -1,5 +1,6 @@
 #include "sandbox/compile.h"
 
+#include "policy/decision.h"
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "sandbox/host_view.h"
 #include "sandbox/install_roots.h"
 #include "sandbox/program_dirs.h"
+#include "sandbox/trust.h"
 
 namespace stockade::sandbox {
 namespace {
@@ -121,6 +123,7 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
   view.variables = {roots.path_inside(in_files), roots.variables(in_files)};
   view.notes.insert(view.notes.end(), roots.notes().begin(), roots.notes().end());
   STOCKADE_TRY(add_etc(tree, surroundings, inside, view.mounts));
+  if (policy::intercepts(policy.network)) STOCKADE_TRY(add_trust(tree, view.mounts, view.variables.installations));
   add_scratch_places(inside, view.mounts);
   return view;
 }

@@ -84,15 +84,22 @@ Result<Fd> watch_children() {
 Result<LateNamespaces> take_namespaces(int control) {
   Message message;
   STOCKADE_ASSIGN(const ReceiveState state, receive_message(control, message));
-  const size_t networks = message.bytes == "n" ? 1 : 0;
+  const size_t networks = message.bytes.starts_with('n') ? 1 : 0;
   if (state != ReceiveState::message || message.fds.size() < networks || message.fds.size() > networks + 1)
     return fail(ErrorKind::internal, "the supervisor is gone");
   LateNamespaces namespaces;
+  if (message.bytes.size() > 1) namespaces.authority = message.bytes.substr(1);
   if (networks) namespaces.network = std::move(message.fds.front());
   if (message.fds.size() > networks) namespaces.user = std::move(message.fds.back());
   if (namespaces.network && ::setns(namespaces.network.get(), CLONE_NEWNET) < 0)
     return fail_errno("enter the sandbox's network");
   return namespaces;
+}
+
+Result<void> complete_trust(const RootFs& root, const std::string& authority) {
+  if (!root.trust.empty() && authority.empty()) return fail(ErrorKind::internal, "there is no authority to trust");
+  for (const Fd& file : root.trust) STOCKADE_TRY(write_all(file.get(), authority));
+  return {};
 }
 
 Result<pid_t> fork_agent(const Launch& launch, const InitChannels& channels, const AgentStart& start) {
@@ -202,6 +209,7 @@ void run_init(const Launch& launch, const InitChannels& channels) {
   Pty pty = must(make_terminal(launch, terminals.get()));
   const RootFs root = must(build_root(launch, terminals.get()));
   LateNamespaces namespaces = must(take_namespaces(channels.control));
+  must(complete_trust(root, namespaces.authority));
   const pid_t agent = must(fork_agent(
       launch, channels,
       {.terminal = pty.slave.get(), .user_namespace = namespaces.user.get(), .notify_sockets = root.notify_sockets}));
@@ -223,7 +231,7 @@ Result<void> send_namespaces(int control, const LateNamespaces& namespaces) {
   std::vector<int> fds;
   for (const Fd* fd : {&namespaces.network, &namespaces.user})
     if (*fd) fds.push_back(fd->get());
-  return send_message(control, namespaces.network ? "n" : "-", fds);
+  return send_message(control, (namespaces.network ? "n" : "-") + namespaces.authority, fds);
 }
 
 std::string encode_failure(const Error& error) {

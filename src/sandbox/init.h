@@ -41,6 +41,7 @@ struct InitChannels {
 struct LateNamespaces {
   Fd network;  // for init and the agent; none where the launcher's is kept
   Fd user;     // root mode: the agent's
+  std::string authority;  // for mounts of kind trust
 };
 Result<void> send_namespaces(int control, const LateNamespaces& namespaces);
 

@@ -146,6 +146,7 @@ Result<void> prepare_sources(Launch& launch) {
           STOCKADE_TRY(make_state_directory(scratch_directory(plan, i), launch.identity.agent_kuid,
                                             launch.identity.agent_kgid, mount.mode, launch.sources[i], true));
         break;
+      case MountKind::trust:
       case MountKind::content:
       case MountKind::symlink:
       case MountKind::directory:

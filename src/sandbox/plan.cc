@@ -16,6 +16,8 @@ std::string_view name_of(MountKind kind) {
       return "read";
     case MountKind::staging:
       return "staging";
+    case MountKind::trust:
+      return "trust";
     case MountKind::scratch:
       return "scratch";
     case MountKind::content:

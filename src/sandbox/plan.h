@@ -18,6 +18,7 @@ enum class MountKind {
   bind,          // a verified directory or file of the host, as it is; flags below
   overlay_read,  // a directory of the host under a read-only overlay, which also refuses host sockets
   staging,       // write-only: an empty directory of the run's state, published to `source` at the end
+  trust,         // `content`, a bundle of certificates, and then the run's own authority
   scratch,       // an empty private directory (HOME, /tmp, …) that shares the disk limit
   content,       // a small read-only file that we make; `content` holds it
   symlink,       // `content` is its target

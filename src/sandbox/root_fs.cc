@@ -107,6 +107,8 @@ Result<void> RootBuilder::add(size_t index) {
       return add_bind(mount, source, false);
     case MountKind::scratch:
       return add_scratch(mount, source);
+    case MountKind::trust:
+      return add_trust(mount);
     case MountKind::content:
       return add_content(mount);
     case MountKind::symlink:
@@ -304,6 +306,20 @@ Result<void> RootBuilder::add_content(const Mount& mount) {
   STOCKADE_ASSIGN(const Fd tree, clone_tree(place.directory, place.name, false));
   STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = true, .recursive = false}));
   return attach_mount(tree.get(), place.directory, place.name);
+}
+
+// A file of ours over one of the host's, or at a place of our own. What it ends with comes later.
+Result<void> RootBuilder::add_trust(const Mount& mount) {
+  STOCKADE_ASSIGN(const Place place, place_of(mount.target));
+  STOCKADE_TRY(make_mount_point(place, false));
+  const std::string name = fmt::format("trust-{}", out_.trust.size());
+  STOCKADE_ASSIGN(Fd file, open_at(store_.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0444));
+  STOCKADE_TRY(write_all(file.get(), mount.content));
+  STOCKADE_ASSIGN(const Fd tree, clone_tree(store_.get(), name.c_str(), false));
+  STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = true, .exec = false, .recursive = false}));
+  STOCKADE_TRY(attach_mount(tree.get(), place.directory, place.name));
+  out_.trust.push_back(std::move(file));
+  return {};
 }
 
 Result<void> RootBuilder::add_symlink(const Mount& mount) {

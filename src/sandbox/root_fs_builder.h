@@ -35,6 +35,7 @@ class RootBuilder {
   Result<void> add_bind(const Mount& mount, const Source& source, bool read_only);
   Result<void> add_scratch(const Mount& mount, const Source& source);
   Result<void> add_content(const Mount& mount);
+  Result<void> add_trust(const Mount& mount);
   Result<void> add_symlink(const Mount& mount);
   Result<void> add_directory(const Mount& mount);
   Result<void> mask_below(int mount, const std::string& relative);

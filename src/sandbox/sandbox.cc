@@ -77,6 +77,7 @@ class NativeSandbox::Impl {
   std::optional<std::string> kernel_limit_event();
 
   Handles handles_;
+  std::string authority_;
   Fd control_;
 
  private:
@@ -234,6 +235,7 @@ Result<void> NativeSandbox::Impl::hand_over_namespaces() {
   if (launch_->identity.mode == Mode::root) STOCKADE_TRY(map_ids_of(maker_->pid(), launch_->identity));
   maker_->let_go();
   LateNamespaces late{.network = std::move(made.network), .user = std::move(made.user)};
+  late.authority = authority_;
   if (auto told = send_namespaces(control_.get(), late); !told) return std::unexpected(launch_died());
   if (late.user) handles_.user_namespace = std::move(late.user);
   handles_.listeners = std::move(made.listeners);
@@ -510,6 +512,7 @@ std::optional<NativeSandbox::Status> NativeSandbox::poll_status() { return impl_
 Result<void> NativeSandbox::signal_agent(int number) { return impl_->signal_agent(number); }
 Result<void> NativeSandbox::freeze() { return impl_->freeze(); }
 Result<void> NativeSandbox::thaw() { return impl_->thaw(); }
+void NativeSandbox::trust(std::string authority) { impl_->authority_ = std::move(authority); }
 Result<void> NativeSandbox::kill() { return impl_->kill(); }
 Result<uint32_t> NativeSandbox::process_count() const { return impl_->process_count(); }
 std::optional<std::string> NativeSandbox::exceeded_limit() { return impl_->exceeded_limit(); }

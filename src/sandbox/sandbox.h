@@ -46,6 +46,8 @@ class NativeSandbox {
   // With a maker that was started earlier, or one of its own.
   static Result<NativeSandbox> begin(const SandboxPlan& plan, const Options& options,
                                      std::optional<NamespaceMaker> maker = std::nullopt);
+  // Before await_root(), where the plan has mounts of kind trust: what their files end with (PEM).
+  void trust(std::string authority);
   Result<void> await_root();
   Result<void> await_agent();
   static Result<NativeSandbox> launch(const SandboxPlan& plan, const Options& options);  // all three

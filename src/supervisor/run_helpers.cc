@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/confine.h"
+#include "policy/decision.h"
 #include "sandbox/seccomp_filter.h"
 #include "supervisor/run_parts.h"
 
@@ -15,6 +16,7 @@ namespace stockade::supervisor {
 namespace {
 
 constexpr auto kStartAfter = std::chrono::milliseconds(20);
+constexpr auto kAuthorityPatience = std::chrono::seconds(10);
 
 // LeakSanitizer looks at the process by ptrace when it ends, which the filter refuses.
 #if defined(__SANITIZE_ADDRESS__)
@@ -109,14 +111,12 @@ loop::Task<void> Run::hear_observer(size_t index) {
 }
 
 Result<void> Run::start_workers() {
-  auto& listeners = sandbox_->handles().listeners;
-  if (!listeners) return {};
+  if (egress_ || !settings_.plan.network) return {};
   STOCKADE_ASSIGN(egress_, egress::EgressLink::start(settings_.policy));
   STOCKADE_TRY(egress_->attach(*loop_, *this));
   loop_->spawn(watch_process(egress_->inspector_pidfd(), "inspector"));
   loop_->spawn(watch_process(egress_->dialer_pidfd(), "dialer"));
-  egress_->pass_listeners(std::move(*listeners));
-  listeners.reset();
+  if (egress_->sealer_pidfd() >= 0) loop_->spawn(watch_process(egress_->sealer_pidfd(), "sealer"));
   return {};
 }
 
@@ -127,9 +127,29 @@ Result<void> Run::confine_itself() {
   return sandbox::install_seccomp_filter(sandbox::supervisor_filter());
 }
 
+void Run::pass_listeners() {
+  auto& listeners = sandbox_->handles().listeners;
+  if (!egress_ || !listeners) return;
+  egress_->pass_listeners(std::move(*listeners));
+  listeners.reset();
+}
+
+// Where rules open TLS, the inspector comes before the agent: programs inside must know its authority.
+Result<void> Run::start_interception() {
+  if (!policy::intercepts(settings_.policy.network)) return {};
+  STOCKADE_TRY(start_workers());
+  const TimePoint deadline = clock_.now() + kAuthorityPatience;
+  while (authority_.empty() && !ended_by_ && clock_.now() < deadline)
+    STOCKADE_TRY(loop_->run_once(std::chrono::milliseconds(100)));
+  if (authority_.empty()) return fail(ErrorKind::unavailable, "the inspector made no certificate authority");
+  sandbox_->trust(authority_);
+  return {};
+}
+
 Result<void> Run::prepare_helpers() {
+  pass_listeners();
   const sandbox::Handles& handles = sandbox_->handles();
-  if (settings_.plan.network && !handles.listeners) return fail(ErrorKind::internal, "the sandbox made no listeners");
+  if (settings_.plan.network && !egress_ && !handles.listeners) return fail(ErrorKind::internal, "the sandbox made no listeners");
   std::vector<int> asking;
   if (handles.listeners) asking = handles.listeners->requests();
   if (handles.notify) asking.push_back(handles.notify.get());
@@ -154,13 +174,16 @@ Result<void> Run::start_helpers() {
   first_use_.reset();
   STOCKADE_TRY(start_observer());
   STOCKADE_TRY(start_workers());
+  pass_listeners();
   return confine_itself();
 }
 
 // After the end: what the agent sent and nobody read is still judged and logged.
 Result<void> Run::start_workers_late() {
   if (egress_ || !holds_request(first_use_.get())) return {};
-  return start_workers();
+  STOCKADE_TRY(start_workers());
+  pass_listeners();
+  return {};
 }
 
 }  // namespace stockade::supervisor

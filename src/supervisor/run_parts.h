@@ -42,6 +42,7 @@ class Run final : public ControlHandler, public egress::Authority {
   void traffic(const egress::Traffic& traffic) override;
   void worker_failed(std::string_view worker, std::string reason) override;
   void drained() override { drained_ = true; }
+  void authority_made(std::string certificate) override { authority_ = std::move(certificate); }
 
   // ControlHandler
   Result<std::string> control_status() override;
@@ -68,6 +69,8 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> start_observer();
   Result<void> start_workers();
   Result<void> start_workers_late();
+  Result<void> start_interception();
+  void pass_listeners();
   Result<void> confine_itself();
   void add_observer(std::string name, sandbox::Observer process);
   loop::Task<void> hear_observer(size_t index);
@@ -122,6 +125,7 @@ class Run final : public ControlHandler, public egress::Authority {
   bool timed_out_ = false;
   bool paused_ = false;
   bool drained_ = false;
+  std::string authority_;  // PEM
   bool stopping_ = false;  // the workers' end is expected
 };
 

@@ -79,7 +79,7 @@ loop::Task<void> Run::watch_process(int pidfd, std::string name) {
   if (!process) co_return;
   process->exhausted_read();
   co_await process->readable();
-  if (name == "inspector" || name == "dialer")
+  if (name == "inspector" || name == "dialer" || name == "sealer")
     worker_failed(name, "its process ended");
   else if (!stopping_)
     end(EndedBy{EndCause::error, name}, fmt::format("the {} died", name));
