@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
   const std::string run = state + "/bench";
   ::mkdir(run.c_str(), 0700);
   const SystemClock clock;
-  auto link = need(egress::EgressLink::start(policy), "workers");
+  auto link = need(egress::EgressLink::start(policy, {egress::run_inspector, egress::run_sealer}), "workers");
   auto loop = need(loop::Loop::create(clock), "loop");
   auto log = need(
       event::AuditLog::start({.user_directory = state, .run_directory = run, .run = "bench", .clock = &clock}), "log");

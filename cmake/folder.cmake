@@ -19,3 +19,17 @@ function(stockade_folder name)
     set_tests_properties(${name} PROPERTIES TIMEOUT 120)
   endif()
 endfunction()
+
+# A program of the product. Wholly static where the distribution has the archives: a third of the dynamic program's start.
+# Position-independent all the same, with the short form of relocations (glibc 2.36). The sanitizers bring shared objects of
+# their own. It lies at the top of the build folder, where programs find each other.
+include(CheckLinkerFlag)
+check_linker_flag(CXX "-static-pie;-Wl,-z,pack-relative-relocs" STOCKADE_LINKS_STATIC_PIE)
+function(stockade_program name)
+  if(STOCKADE_LINKS_STATIC_PIE AND NOT STOCKADE_SANITIZE)
+    target_link_options(${name} PRIVATE -static-pie -Wl,-z,pack-relative-relocs)
+  else()
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+endfunction()

@@ -14,6 +14,7 @@
 #include "cli/arguments.h"
 #include "cli/output.h"
 #include "egress/egress_link.h"
+#include "egress/worker_program.h"
 #include "event/log.h"
 #include "monitor/limits.h"
 #include "policy/effective.h"
@@ -179,7 +180,9 @@ Result<void> ProxyRun::start(BoundSocket listener) {
   ::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_DUMPABLE, 0);
   STOCKADE_TRY(open_directory(listener.at));
-  STOCKADE_ASSIGN(egress_, egress::EgressLink::start(policy_));
+  STOCKADE_ASSIGN(const auto program, egress::WorkerProgram::find());
+  STOCKADE_ASSIGN(const auto workers, program.workers(policy_));
+  STOCKADE_ASSIGN(egress_, egress::EgressLink::start(policy_, workers));
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(egress_->attach(*loop_, *this));
   STOCKADE_ASSIGN(control_, supervisor::ControlServer::create(*loop_, directory_->socket_path(), *this));

@@ -7,8 +7,7 @@
 #include <unistd.h>
 
 #include "egress/dialer.h"
-#include "egress/inspector.h"
-#include "egress/sealer.h"
+#include "egress/roots.h"
 #include "egress/worker.h"
 #include "policy/decision.h"
 
@@ -117,7 +116,7 @@ class EgressLink::DialerSide final : public RecordHandler {
   uint64_t seq_ = 0;
 };
 
-Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& policy, Options options) {
+Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& policy, const Workers& workers) {
   STOCKADE_ASSIGN(auto to_inspector, make_socket_pair(SOCK_SEQPACKET));
   STOCKADE_ASSIGN(auto to_dialer, make_socket_pair(SOCK_SEQPACKET));
   STOCKADE_ASSIGN(auto between, make_socket_pair(SOCK_SEQPACKET));
@@ -130,21 +129,19 @@ Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& poli
     STOCKADE_ASSIGN(dialer_sealer, make_socket_pair(SOCK_SEQPACKET));
     STOCKADE_ASSIGN(auto lifeline, make_socket_pair(SOCK_SEQPACKET));
     STOCKADE_ASSIGN(link->sealer_process_, fork_child([&] {
-                      return run_sealer({std::move(roots), std::move(dialer_sealer[1]), std::move(inspector_sealer[1]),
-                                         std::move(lifeline[1]), self});
+                      return workers.sealer({std::move(roots), std::move(dialer_sealer[1]),
+                                             std::move(inspector_sealer[1]), std::move(lifeline[1]), self});
                     }));
     link->sealer_lifeline_ = std::move(lifeline[0]);
   }
   STOCKADE_ASSIGN(link->inspector_process_, fork_child([&] {
-                    if (options.inspector) return options.inspector(std::move(to_inspector[1]), std::move(between[0]));
-                    return run_inspector({policy.network, std::move(to_inspector[1]), std::move(between[0]),
-                                          std::move(inspector_sealer[0]), self});
+                    return workers.inspector({policy.network, std::move(to_inspector[1]), std::move(between[0]),
+                                              std::move(inspector_sealer[0]), self});
                   }));
-  STOCKADE_ASSIGN(
-      link->dialer_process_, fork_child([&] {
-        return run_dialer({policy.network, policy.limits, std::move(to_dialer[1]), std::move(between[1]),
-                           std::move(dialer_sealer[0]), self});
-      }));
+  STOCKADE_ASSIGN(link->dialer_process_, fork_child([&] {
+                    return run_dialer({policy.network, policy.limits, std::move(to_dialer[1]), std::move(between[1]),
+                                       std::move(dialer_sealer[0]), self});
+                  }));
   link->inspector_socket_ = std::move(to_inspector[0]);
   link->dialer_socket_ = std::move(to_dialer[0]);
   return link;

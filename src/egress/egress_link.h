@@ -1,10 +1,10 @@
-// EgressLink: the supervisor's end of wall 3. It forks the workers (the sealer where rules open TLS), hands the inspector
-// its listeners, and turns what the workers say into events: each decision is recorded by the Authority before the
-// worker may act on it. Of what the workers send only fixed, bounded records are read; the first malformed one, like
-// the end of either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the supervisor's
-// loop; destroyed before it.
+// EgressLink: the supervisor's end of wall 3. It forks the workers (the sealer where rules open TLS), hands the
+// inspector its listeners, and turns what the workers say into events: each decision is recorded by the Authority
+// before the worker may act on it. Of what the workers send only fixed, bounded records are read; the first malformed
+// one, like the end of either worker, is worker_failed(), and the supervisor kills the sandbox. One thread, the
+// supervisor's loop; destroyed before it.
 //
-//   auto link = EgressLink::start(policy);            // forks; nothing else of the run needs to exist
+//   auto link = EgressLink::start(policy, workers);   // forks; nothing else of the run needs to exist
 //   link->attach(loop, authority);                    // then the sandbox starts, made of its listeners:
 //   link->pass_listeners(std::move(listeners));
 #pragma once
@@ -14,6 +14,8 @@
 
 #include "base/pid.h"
 #include "egress/channel.h"
+#include "egress/inspector.h"
+#include "egress/sealer.h"
 #include "event/event.h"
 #include "net/transparent.h"
 #include "policy/policy.h"
@@ -64,13 +66,14 @@ class Authority {
 
 class EgressLink {
  public:
-  struct Options {
-    // Instead of the inspector, for tests: the body of the process, with its sockets to the supervisor and the dialer.
-    std::function<int(Fd supervisor, Fd dialer)> inspector;
+  // The bodies of the processes that read foreign bytes: the worker program's (worker_program.h), or, for tests, this
+  // program's own functions or something hostile. Each returns the process's exit status.
+  struct Workers {
+    std::function<int(InspectorOptions)> inspector;
+    std::function<int(SealerOptions)> sealer;  // where rules open TLS
   };
   // `policy` outlives the link.
-  static Result<std::unique_ptr<EgressLink>> start(const policy::Policy& policy, Options options);
-  static Result<std::unique_ptr<EgressLink>> start(const policy::Policy& policy) { return start(policy, {}); }
+  static Result<std::unique_ptr<EgressLink>> start(const policy::Policy& policy, const Workers& workers);
   ~EgressLink();
 
   Result<void> attach(loop::Loop& loop, Authority& authority);

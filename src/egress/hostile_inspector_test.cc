@@ -114,7 +114,8 @@ Script rogue_script(std::function<void(Rogue&)> body) {
     servers.tcp("93.184.216.34:22", count_bytes);
   };
   const auto policy = script.policy;
-  script.options.inspector = [body, policy](Fd supervisor, Fd dialer) {
+  script.workers.inspector = [body, policy](InspectorOptions options) {
+    Fd supervisor = std::move(options.supervisor), dialer = std::move(options.dialer);
     Rogue rogue(std::move(supervisor), std::move(dialer));
     if (!confine_egress_worker(WorkerKind::inspector, 0, policy.network)) return 1;
     body(rogue);

@@ -11,11 +11,6 @@ namespace stockade::egress {
 
 namespace {
 
-constexpr size_t kRootsLimit = 8 << 20;
-// Debian, Fedora, openSUSE, Alpine and others.
-constexpr std::array kRootPlaces = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                                    "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
-
 Result<std::array<Fd, 2>> make_plain_pair() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
@@ -103,31 +98,6 @@ loop::Task<void> Sealer::serve(Seal seal, Fd connection) {
   auto outer = std::make_shared<Wire>(std::move(*wire));
   auto plain = std::make_shared<Wire>(std::move(*ours));
   co_await relay_wires(loop_, std::move(plain), std::move(outer));
-}
-
-namespace {
-
-Result<std::string> read_host_roots() {
-  for (const char* place : kRootPlaces) {
-    auto roots = read_file(place, kRootsLimit);
-    if (roots || roots.error().error_number() != ENOENT) return roots;
-  }
-  return std::unexpected(Error(ErrorKind::unavailable, "this machine has no bundle of root certificates")
-                             .hint("install ca-certificates, or write `tls: passthrough`"));
-}
-
-}  // namespace
-
-Result<std::string> read_roots(const std::vector<std::string>& further) {
-  STOCKADE_ASSIGN(std::string roots, read_host_roots());
-  for (const std::string& file : further) {
-    auto more = read_file(file, kRootsLimit);
-    if (!more) return std::unexpected(std::move(more).error().context("network.trust"));
-    if (more->find("-----BEGIN CERTIFICATE-----") == std::string::npos)
-      return fail(ErrorKind::invalid_input, "network.trust: no certificate in PEM is in {}", file);
-    roots += '\n' + *more;
-  }
-  return roots;
 }
 
 int run_sealer(SealerOptions options) {

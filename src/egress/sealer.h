@@ -22,9 +22,6 @@ struct SealerOptions {
   pid_t parent = 0;
 };
 
-// The host's bundle of roots (the first of the usual places that is there), and the policy's further files.
-Result<std::string> read_roots(const std::vector<std::string>& further);
-
 // The body of the forked process; returns its exit status.
 int run_sealer(SealerOptions options);
 

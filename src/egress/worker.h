@@ -15,6 +15,8 @@ namespace stockade::egress {
 enum class WorkerKind { inspector, dialer, sealer };
 
 // Exit statuses of a worker, for the supervisor's sentence about its end.
+inline constexpr int kFirstWorkerDescriptor = 3;  // of the worker program (worker_program.h)
+
 inline constexpr int kWorkerDone = 0;         // its supervisor, or its peer, has gone
 inline constexpr int kWorkerSetUpFailed = 2;  // could not start or confine itself
 inline constexpr int kWorkerProtocol = 3;     // a peer sent something malformed

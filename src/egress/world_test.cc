@@ -161,7 +161,7 @@ int run_script(Script& script) {
   char none;
   (void)!::read(ready.read.get(), &none, 1);  // the servers listen
 
-  auto link = EgressLink::start(script.policy, script.options);
+  auto link = EgressLink::start(script.policy, script.workers);
   if (!link) die(link.error().message().c_str());
   const SystemClock clock;
   auto loop = loop::Loop::create(clock).value();

@@ -38,7 +38,7 @@ struct Script {
   std::function<int()> agent;  // 0: as expected
   std::function<AdmissionVerdict(const FlowRequest&)> admit = [](const FlowRequest&) { return AdmissionVerdict{}; };
   std::function<void(const std::vector<event::Event>&, const Counters&)> check;  // EXPECTs run in the child
-  EgressLink::Options options = {};
+  EgressLink::Workers workers = {run_inspector, run_sealer};
   std::string ends_at = {};     // the first allowed event of this kind passes a limit
   bool check_total = false;     // as many refusals as the agent counted connects
   bool expect_failure = false;  // a worker is expected to break its protocol

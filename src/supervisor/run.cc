@@ -116,7 +116,7 @@ Result<void> Run::start() {
   STOCKADE_TRY(write_new_file(directory_->state_path() + "/policy.json", settings_.effective_policy));
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
-  STOCKADE_TRY(start_interception());
+  STOCKADE_TRY(start_early_workers());
   // Before the agent: whoever sees it can kill it.
   STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   snapshot_trees();

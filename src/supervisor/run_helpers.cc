@@ -1,6 +1,6 @@
-// The processes beside a run: inspector and dialer, observer, mask keeper. What only answers the agent (its packets, its
-// connects to unix sockets) is made when the agent first asks, or kStartAfter after its start: a short command pays for
-// none of it. Until then the supervisor, which reads nothing of the agent's, is without its filter.
+// The processes beside a run: inspector and dialer, observer, mask keeper. What only answers the agent (its packets,
+// its connects to unix sockets) is made when the agent first asks, or kStartAfter after its start: a short command pays
+// for none of it. Until then the supervisor, which reads nothing of the agent's, is without its filter.
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -43,7 +43,8 @@ Result<Fd> watch_all(const std::vector<int>& fds) {
   if (!all) return fail_errno("watch for the first use of the network");
   for (const int fd : fds) {
     epoll_event event{.events = EPOLLIN, .data = {}};
-    if (::epoll_ctl(all.get(), EPOLL_CTL_ADD, fd, &event) < 0) return fail_errno("watch for the first use of the network");
+    if (::epoll_ctl(all.get(), EPOLL_CTL_ADD, fd, &event) < 0)
+      return fail_errno("watch for the first use of the network");
   }
   return all;
 }
@@ -112,7 +113,8 @@ loop::Task<void> Run::hear_observer(size_t index) {
 
 Result<void> Run::start_workers() {
   if (egress_ || !settings_.plan.network) return {};
-  STOCKADE_ASSIGN(egress_, egress::EgressLink::start(settings_.policy));
+  STOCKADE_ASSIGN(const auto workers, worker_program_->workers(settings_.policy));
+  STOCKADE_ASSIGN(egress_, egress::EgressLink::start(settings_.policy, workers));
   STOCKADE_TRY(egress_->attach(*loop_, *this));
   loop_->spawn(watch_process(egress_->inspector_pidfd(), "inspector"));
   loop_->spawn(watch_process(egress_->dialer_pidfd(), "dialer"));
@@ -134,9 +136,17 @@ void Run::pass_listeners() {
   listeners.reset();
 }
 
-// Where rules open TLS, the inspector comes before the agent: programs inside must know its authority.
-Result<void> Run::start_interception() {
-  if (!policy::intercepts(settings_.policy.network)) return {};
+// Where rules open TLS, the inspector comes before the agent: programs inside must know its authority. And where the
+// agent could write the workers' program, they come before it as well.
+Result<void> Run::start_early_workers() {
+  if (!settings_.plan.network) return {};
+  STOCKADE_ASSIGN(worker_program_, egress::WorkerProgram::find());
+  if (!policy::intercepts(settings_.policy.network)) {
+    std::vector<std::string> writable;
+    for (const sandbox::Mount& mount : settings_.plan.mounts)
+      if (mount.kind == sandbox::MountKind::bind && mount.writable) writable.push_back(mount.source);
+    return worker_program_->is_within(writable) ? start_workers() : Result<void>{};
+  }
   STOCKADE_TRY(start_workers());
   const TimePoint deadline = clock_.now() + kAuthorityPatience;
   while (authority_.empty() && !ended_by_ && clock_.now() < deadline)
@@ -149,7 +159,8 @@ Result<void> Run::start_interception() {
 Result<void> Run::prepare_helpers() {
   pass_listeners();
   const sandbox::Handles& handles = sandbox_->handles();
-  if (settings_.plan.network && !egress_ && !handles.listeners) return fail(ErrorKind::internal, "the sandbox made no listeners");
+  if (settings_.plan.network && !egress_ && !handles.listeners)
+    return fail(ErrorKind::internal, "the sandbox made no listeners");
   std::vector<int> asking;
   if (handles.listeners) asking = handles.listeners->requests();
   if (handles.notify) asking.push_back(handles.notify.get());

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "egress/egress_link.h"
+#include "egress/worker_program.h"
 #include "event/log.h"
 #include "loop/loop.h"
 #include "monitor/limits.h"
@@ -69,7 +70,7 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> start_observer();
   Result<void> start_workers();
   Result<void> start_workers_late();
-  Result<void> start_interception();
+  Result<void> start_early_workers();
   void pass_listeners();
   Result<void> confine_itself();
   void add_observer(std::string name, sandbox::Observer process);
@@ -106,6 +107,7 @@ class Run final : public ControlHandler, public egress::Authority {
   std::optional<event::AuditLog> log_;
   monitor::LimitMonitor limits_;
   std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
+  std::optional<egress::WorkerProgram> worker_program_;
   std::unique_ptr<egress::EgressLink> egress_;
   std::optional<sandbox::NativeSandbox> sandbox_;
   struct NamedObserver {
