@@ -34,18 +34,21 @@ def person(uid, codex):
 
 
 # Codex as npm installs it: a script for node, which starts the binary of a package beside its own.
+@pytest.mark.parametrize("scheme, rule", [("http", "ports: [80], protocol: http"), ("https", "ports: [443], tls: inspect")],
+                         ids=["http", "https"])
 @pytest.mark.parametrize("tools", ["{}", "{ programs: { allow: [codex, bash, sh, cat, ls, python3] } }"], ids=["any", "listed"])
-def test_codex_does_its_task_and_nothing_else(person, codex, tools):
+def test_codex_does_its_task_and_nothing_else(person, codex, tools, scheme, rule):
     person.write(person.home / ".ssh/id_ed25519", "PRIVATE-KEY-OF-THE-PERSON")
     person.write(person.directory("inbox") / "mail.txt", "Meet at noon.\n")
     output = person.directory("output")
-    done = person.run(*agents.codex_command("http://model.test/v1"), env={"PATH": f"{codex.parent}:{PATH}"}, timeout=120, policy=f"""
+    done = person.run(*agents.codex_command(f"{scheme}://model.test/v1"), env={"PATH": f"{codex.parent}:{PATH}"}, timeout=120, policy=f"""
         run: {{ workdir: /output }}
         tools: {tools}
         sandbox: {{ memory: 1GiB, pids: 256 }}
         network:
           resolver: 20.0.0.1:53
-          allow: [{{ host: model.test, ports: [80], protocol: http, methods: [POST], paths: [/v1/responses] }}]
+          trust: [{person.internet.ca}]
+          allow: [{{ host: model.test, {rule}, methods: [POST], paths: [/v1/responses] }}]
         files:
           - {{ host: {person.folder}/inbox, at: /inbox, access: read }}
           - {{ host: {output}, at: /output, access: write-only }}
