@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "policy/cover.h"
+#include "policy/decision.h"
 #include "policy/glob.h"
 #include "policy/units.h"
 
@@ -99,6 +100,11 @@ class Narrowing {
     Network& own = policy_.network;
     const Network& most = limit_.network;
     own.deny.insert(own.deny.end(), most.deny.begin(), most.deny.end());
+    if (most.inspect.secrets && secrets_level(own) < *most.inspect.secrets) {
+      note(own.inspect.where, fmt::format("secrets on their way out: {}", to_string(*most.inspect.secrets)),
+           most.inspect.where);
+      own.inspect.secrets = most.inspect.secrets;
+    }
     if (!ceiling_.present.network_allow) return;
     std::vector<NetworkRule> kept;
     for (const NetworkRule& rule : own.allow) {

@@ -175,6 +175,24 @@ bool is_intercepted(const NetworkRule& rule) {
   return rule.tls == TlsMode::inspect && (rule.protocol == Protocol::automatic || rule.protocol == Protocol::tls);
 }
 
-bool intercepts(const Network& network) { return std::any_of(network.allow.begin(), network.allow.end(), is_intercepted); }
+InspectionLevel secrets_level(const Network& network) {
+  return network.inspect.secrets.value_or(InspectionLevel::deny);
+}
+
+bool inspects_secrets(const Network& network) {
+  return secrets_level(network) != InspectionLevel::off &&
+         std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
+           return is_intercepted(rule) || rule.protocol == Protocol::http || rule.protocol == Protocol::automatic;
+         });
+}
+
+std::string_view to_string(InspectionLevel level) {
+  constexpr std::string_view kLevels[] = {"off", "log", "redact", "ask", "deny"};
+  return kLevels[static_cast<size_t>(level)];
+}
+
+bool intercepts(const Network& network) {
+  return std::any_of(network.allow.begin(), network.allow.end(), is_intercepted);
+}
 
 }  // namespace stockade::policy

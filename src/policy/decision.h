@@ -42,4 +42,8 @@ Verdict judge_request(const Network& network, std::string_view canonical_host, u
 bool is_intercepted(const NetworkRule& rule);
 bool intercepts(const Network& network);
 
+// What is done about a secret in a request, and whether any rule lets us read requests at all.
+InspectionLevel secrets_level(const Network& network);
+bool inspects_secrets(const Network& network);
+
 }  // namespace stockade::policy

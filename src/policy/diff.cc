@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "policy/cover.h"
+#include "policy/decision.h"
 #include "policy/glob.h"
 #include "policy/units.h"
 
@@ -154,6 +155,12 @@ class Comparison {
       if (!denied(b.deny, rule)) wider(fmt::format("{} is no longer denied", rule_text(rule)));
     for (const NetworkRule& rule : b.deny)
       if (!denied(a.deny, rule)) narrower(fmt::format("{} is denied", rule_text(rule)));
+    if (secrets_level(b) < secrets_level(a))
+      wider(fmt::format("secrets on their way out: {} instead of {}", to_string(secrets_level(b)),
+                        to_string(secrets_level(a))));
+    if (secrets_level(b) > secrets_level(a))
+      narrower(fmt::format("secrets on their way out: {} instead of {}", to_string(secrets_level(b)),
+                           to_string(secrets_level(a))));
     for (const std::string& file : b.trust)
       if (std::ranges::find(a.trust, file) == a.trust.end())
         wider(fmt::format("servers may prove themselves by the authorities in {}", file));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/printable.h"
+#include "policy/decision.h"
 #include "policy/json_writer.h"
 #include "policy/source_file.h"
 #include "policy/units.h"
@@ -127,6 +128,8 @@ class Writer {
     json_.close(']').key("deny").open('[');
     for (const NetworkRule& rule : policy_.network.deny) network_rule(rule, false);
     json_.close(']');
+    if (policy_.network.inspect.secrets)
+      json_.key("inspect").open('{').key("secrets").string(to_string(*policy_.network.inspect.secrets)).close('}');
     if (!policy_.network.trust.empty()) json_.key("trust").strings(policy_.network.trust);
     if (policy_.network.resolver) json_.key("resolver").string(policy_.network.resolver->to_string());
     json_.close('}');

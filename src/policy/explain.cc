@@ -160,6 +160,11 @@ class Explanation {
     for (const NetworkRule& rule : network.deny) deny_rule(rule);
     if (network.allow.empty()) return;
     say("Private, local and metadata addresses are refused, also behind an allowed name, unless a rule names them.");
+    if (inspects_secrets(network))
+      say("Requests that can be read are searched for secrets: {}{}.",
+          secrets_level(network) == InspectionLevel::deny ? "one that holds any is refused"
+                                                          : "what is found is logged, and passes",
+          network.inspect.secrets ? "" : " (default)");
     for (const std::string& file : network.trust)
       say("Servers may also prove themselves by the authorities in {}.", file);
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());
@@ -167,7 +172,8 @@ class Explanation {
       return rule.protocol != Protocol::http && !is_intercepted(rule);
     });
     if (intercepts(network))
-      say("Where TLS is opened, the run's own certificate authority stands in for the server, whom we verify; programs that "
+      say("Where TLS is opened, the run's own certificate authority stands in for the server, whom we verify; programs "
+          "that "
           "bring roots of their own and read none of the usual variables refuse it.");
     if (unread)
       say("Where TLS passes through or the protocol is tcp, only name, port and bytes are judged: what is sent there "

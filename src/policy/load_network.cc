@@ -282,9 +282,10 @@ class RuleEntry {
       bad_ = true;
     }
     if (rule_.tls == TlsMode::inspect && !tls)
-      error(*fields_["tls"], fmt::format("there is no TLS to inspect in `protocol: {}`",
-                                         kProtocols[static_cast<size_t>(rule_.protocol)]),
-            "leave `tls` out");
+      error(
+          *fields_["tls"],
+          fmt::format("there is no TLS to inspect in `protocol: {}`", kProtocols[static_cast<size_t>(rule_.protocol)]),
+          "leave `tls` out");
     const bool judged = rule_.protocol == Protocol::http || is_intercepted(rule_);
     if ((!rule_.methods.empty() || !rule_.paths.empty()) && !judged)
       error(fields_["methods"] ? *fields_["methods"] : *fields_["paths"],
@@ -308,15 +309,23 @@ void load_rules(Reader& reader, const Node& node, const std::string& list, bool 
     if (auto rule = RuleEntry(reader, (*items)[i], list, i, allow).load()) out.push_back(std::move(*rule));
 }
 
-void load_inspect(Reader& reader, const Node& node) {
+void load_inspect(Reader& reader, const Node& node, Inspection& inspection) {
   const Fields inspect(reader, node, "network.inspect", "network.inspect");
+  inspection.where = reader.at(node);
   for (const char* key : {"secrets", "injection", "code"}) {
     const Node* level = inspect[key];
     if (level == nullptr) continue;
     const auto chosen = reader.choice(*level, inspect.path(key), kLevels);
-    if (chosen && *chosen != 0)
+    if (!chosen) continue;
+    const auto wanted = static_cast<InspectionLevel>(*chosen);
+    const bool secrets = std::string_view(key) == "secrets";
+    const bool built = wanted == InspectionLevel::off ||
+                       (secrets && (wanted == InspectionLevel::log || wanted == InspectionLevel::deny));
+    if (!built)
       reader.unbuilt(*level, fmt::format("{}: {}", inspect.path(key), level->text),
-                     "inspection comes with TLS interception; write `off`");
+                     secrets ? "write `off`, `log` or `deny`" : "write `off`");
+    else if (secrets)
+      inspection.secrets = wanted;
   }
 }
 
@@ -356,7 +365,7 @@ void load_network(Reader& reader, const Node& node, const Surroundings& surround
         reader.error(*trust, path.error().message(), path.error().hint());
     }
   }
-  if (const Node* inspect = fields["inspect"]) load_inspect(reader, *inspect);
+  if (const Node* inspect = fields["inspect"]) load_inspect(reader, *inspect, network.inspect);
 }
 
 }  // namespace stockade::policy

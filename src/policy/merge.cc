@@ -113,6 +113,7 @@ void merge(LoadOutcome& lower, LoadOutcome&& upper) {
     merge_rules(below.network.allow, std::move(above.network.allow));
     merge_rules(below.network.deny, std::move(above.network.deny));
     override_with(below.network.resolver, above.network.resolver);
+    override_with(below.network.inspect.secrets, above.network.inspect.secrets);
     append(below.network.trust, std::move(above.network.trust));
   }
   if (above.files_where.line != 0) below.files_where = std::move(above.files_where);

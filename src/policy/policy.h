@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip_address.h"
@@ -103,13 +104,24 @@ struct NetworkRule {
   std::string subject() const;  // "api.openai.com" or "192.0.2.0/24"
 };
 
+// What is done about what content shows, from nothing to the refusal of the message.
+enum class InspectionLevel { off, log, redact, ask, deny };
+std::string_view to_string(InspectionLevel level);
+
+// Of what can be read: plain HTTP, and TLS that is opened.
+struct Inspection {
+  std::optional<InspectionLevel> secrets;  // on their way out; absent: deny
+  Location where;
+};
+
 struct Network {
   bool present = false;
   std::vector<NetworkRule> allow;
   std::vector<NetworkRule> deny;
   std::optional<Endpoint> resolver;  // absent: the host's
-  std::vector<std::string> trust;    // absolute paths of further CA files, for servers whose TLS is opened
-  Location where;                    // of the section; empty when no layer has one
+  Inspection inspect;
+  std::vector<std::string> trust;  // absolute paths of further CA files, for servers whose TLS is opened
+  Location where;                  // of the section; empty when no layer has one
 };
 
 // ---- wall 4: files
