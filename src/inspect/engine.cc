@@ -73,7 +73,12 @@ Result<void> Engine::compile() {
     re2_options.set_max_mem(kProgramLimit);
     confirm = std::make_unique<re2::RE2>(rule.pattern, re2_options);
     if (!confirm->ok()) return fail(ErrorKind::invalid_input, "rule {}: {}", rule.id, confirm->error());
-    sources.add(rule.pattern, i, HS_FLAG_PREFILTER);
+    if (rule.prefilter == "digits")
+      digit_rules_.push_back(static_cast<uint32_t>(i));
+    else if (rule.prefilter == "run")
+      run_rules_.push_back(static_cast<uint32_t>(i));
+    else
+      sources.add(rule.prefilter.empty() ? rule.pattern : rule.prefilter, i, HS_FLAG_PREFILTER);
     for (const std::string& keyword : rule.keywords) {
       if (keyword.size() < kKeywordLeast) continue;
       if (const std::string turned = rot13(keyword); turned != keyword)

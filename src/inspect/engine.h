@@ -66,6 +66,8 @@ class Engine {
   KnownValues known_;
   WordList words_;
   int phrase_rule_ = -1;
+  std::vector<uint32_t> digit_rules_;  // not in the database: see Rule::prefilter
+  std::vector<uint32_t> run_rules_;
   FingerprintKey key_{};
   size_t longest_span_ = 0;
 };
@@ -114,6 +116,8 @@ class Scanner {
   static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* self);
   void scan_level(const Level& level);
   void prefilter(std::string_view bytes);
+  void find_numbers(std::string_view bytes, std::vector<Hit>& hits) const;
+  void find_long_runs(std::string_view bytes, std::vector<Hit>& hits) const;
   void confirm(const Level& level, const Hit& hit, size_t& done);
   bool judge(const Rule& rule, std::string_view secret) const;
   void add(const Level& level, size_t begin, size_t end, Match match, std::string_view secret);

@@ -85,6 +85,7 @@ class RuleReader {
       rule.in = node.text == "in" || node.text == "both";
       return rule.out || rule.in ? void() : error(node, "direction is out, in or both");
     }
+    if (key == "prefilter") return text(node, rule.prefilter);
     if (key == "validators") return validators(node, rule);
     if (key == "entropy") return number(node, rule.entropy, 0.0, 8.0);
     if (key == "span") return number(node, rule.span, size_t{16}, kSpanLimit);

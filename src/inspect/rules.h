@@ -51,6 +51,10 @@ struct Rule {
   std::vector<Validator> validators;
   double entropy = 0;  // least Shannon entropy of the secret, bits a character
   size_t span = kSpanDefault;
+  // What the first stage looks for instead of the pattern, where that is cheaper: must match inside of every match.
+  // "digits" and "run": begins with no literal, and is looked for where ten digits or more are together, or fifty letters
+  // and digits without a break.
+  std::string prefilter;
   std::vector<std::string> examples;
   std::vector<std::string> counterexamples;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "inspect/alphabets.h"
 #include "inspect/engine.h"
 
 namespace stockade::inspect {
@@ -13,6 +14,7 @@ namespace {
 constexpr size_t kTurnedBefore = 64;   // around a prefix in ROT13, or before a backward one's end
 constexpr size_t kTurnedAfter = 700;
 constexpr size_t kPhraseStep = 40;     // twelve words of three letters or more, and what is between them, are longer
+constexpr size_t kLongRun = 50;        // the shortest of what `prefilter: run` rules look for
 constexpr size_t kPhraseGap = 8;
 constexpr size_t kPhraseWords = 64;
 constexpr size_t kTriggerLimit = 64;   // of a level: hostile text repeats them
@@ -71,6 +73,45 @@ void Scanner::prefilter(std::string_view bytes) {
   hits_.clear();
   hs_scan(engine_->database_, bytes.data(), static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30)), 0, scratch_,
           &Scanner::on_hit, this);
+}
+
+// Card numbers and IBANs begin with no literal, and would cost the prefilter as much as all other rules together. They
+// have a digit at every fourth byte, or one of its neighbours in four; so most of a text is not looked at.
+void Scanner::find_numbers(std::string_view bytes, std::vector<Hit>& hits) const {
+  if (engine_->digit_rules_.empty()) return;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto belongs = [&](char c) { return is_digit(c) || (c >= 'A' && c <= 'Z') || c == ' ' || c == '-'; };
+  size_t floor = 0;
+  for (size_t probe = 3; probe < bytes.size(); probe += 4) {
+    if (!is_digit(bytes[probe])) continue;
+    size_t begin = probe, end = probe, digits = 0, letters = 0;
+    while (begin > floor && belongs(bytes[begin - 1])) --begin;
+    for (; end < bytes.size() && belongs(bytes[end]); ++end) digits += is_digit(bytes[end]);
+    for (size_t i = begin; i < probe; ++i) digits += is_digit(bytes[i]);
+    letters = end - begin - digits;
+    if (digits >= 10 && digits + letters >= 13)
+      for (const uint32_t rule : engine_->digit_rules_) hits.push_back({rule, begin, end});
+    floor = end;
+    probe = std::max(probe, end);
+  }
+}
+
+void Scanner::find_long_runs(std::string_view bytes, std::vector<Hit>& hits) const {
+  if (engine_->run_rules_.empty()) return;
+  size_t floor = 0;
+  for (size_t probe = kLongRun - 1; probe < bytes.size();) {
+    if (digit_of(kBase58, bytes[probe]) < 0) {
+      probe += kLongRun;
+      continue;
+    }
+    size_t begin = probe, end = probe;
+    while (begin > floor && digit_of(kBase58, bytes[begin - 1]) >= 0) --begin;
+    while (end < bytes.size() && digit_of(kBase58, bytes[end]) >= 0) ++end;
+    if (end - begin >= kLongRun)
+      for (const uint32_t rule : engine_->run_rules_) hits.push_back({rule, begin, end});
+    floor = end;
+    probe = std::max(probe + 1, end + kLongRun - 1);
+  }
 }
 
 size_t Scanner::prefilter_only(std::string_view bytes) {
@@ -292,6 +333,8 @@ void Scanner::scan_level(const Level& level) {
   if (level.bytes.size() < 8) return;
   prefilter(level.bytes);
   std::vector<Hit> hits(hits_.begin(), hits_.end());
+  find_numbers(level.bytes, hits);
+  find_long_runs(level.bytes, hits);
   std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return std::tie(a.id, a.first) < std::tie(b.id, b.first); });
   size_t done = 0;
   for (size_t i = 0; i < hits.size() && hits[i].id < engine_->rules_.size(); ++i) {
