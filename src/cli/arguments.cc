@@ -15,7 +15,7 @@ namespace {
 
 // Verbs of the design that arrive with a later issue: refused with that reason, never half-done.
 constexpr std::array kLaterVerbs = {"attach", "top",     "approve", "deny",  "approvals", "diff",
-                                    "apply",  "discard", "mcp",     "scan",  "console",   "exec",
+                                    "apply",  "discard", "mcp",     "console",   "exec",
                                     "shell",  "image",   "oci",     "model", "secrets",   "completion"};
 constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
 
@@ -147,6 +147,15 @@ void add_machine_verbs(CLI::App& app, std::optional<Verb>& chosen) {
                            cli.add_option("--without", o.without, "take a wall away, to see that the probes can fail");
                            cli.add_flag("--json", o.json, kAsJson);
                          });
+  add_verb<ScanOptions>(
+      app, chosen, "scan", "look for secrets in files, directories and pipes", [](CLI::App& cli, ScanOptions& o) {
+        cli.add_option("--direction", o.direction, "out (what would leave: the default) or in (what comes back)");
+        cli.add_option("--kind", o.kind, "secrets");
+        auto* json = cli.add_flag("--json", o.json, kAsJson);
+        cli.add_flag("--sarif", o.sarif, "as SARIF 2.1.0, for code hosts and editors")->excludes(json);
+        cli.add_option("FILE", o.paths, "files and directories; - or none: what comes on standard input");
+        cli.footer("Exit status: 0 nothing found, 1 something found, 2 used wrongly or not readable.");
+      });
   add_verb<DoctorOptions>(app, chosen, "doctor", "what this machine can hold, tried for real",
                           [](CLI::App& cli, DoctorOptions& o) { cli.add_flag("--json", o.json, kAsJson); });
   add_verb<VersionOptions>(app, chosen, "version", "the version",

@@ -92,6 +92,13 @@ struct ProbeOptions {
   std::vector<std::string> without;  // walls to take away, for the test that probes can fail
   bool json = false;
 };
+struct ScanOptions {
+  std::string direction = "out";
+  std::string kind = "secrets";
+  bool json = false;
+  bool sarif = false;
+  std::vector<std::string> paths;  // none, or "-": stdin
+};
 struct DoctorOptions {
   bool json = false;
 };
@@ -102,7 +109,7 @@ struct VersionOptions {
 using Verb = std::variant<RunOptions, PsOptions, ShowOptions, LogsOptions, AuditOptions, AuditVerifyOptions, WhyOptions,
                           PauseOptions, ResumeOptions, KillOptions, PolicyInitOptions, PolicyCheckOptions,
                           PolicyExplainOptions, PolicyTestOptions, PolicyDiffOptions, PolicyTrustOptions, ProxyOptions,
-                          ProbeOptions, DoctorOptions, VersionOptions>;
+                          ProbeOptions, ScanOptions, DoctorOptions, VersionOptions>;
 
 // A verb, or the exit status with which to leave at once (help was printed, or the words were wrong and it was said).
 using Parsed = std::variant<Verb, int>;
@@ -126,6 +133,7 @@ int policy_diff(const PolicyDiffOptions& options);
 int policy_trust(const PolicyTrustOptions& options);
 int proxy(const ProxyOptions& options);
 int probe(const ProbeOptions& options);
+int scan(const ScanOptions& options);
 int doctor(const DoctorOptions& options);
 int version(const VersionOptions& options);
 

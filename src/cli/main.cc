@@ -26,6 +26,7 @@ struct Dispatch {
   int operator()(const cli::PolicyTrustOptions& o) const { return cli::policy_trust(o); }
   int operator()(const cli::ProxyOptions& o) const { return cli::proxy(o); }
   int operator()(const cli::ProbeOptions& o) const { return cli::probe(o); }
+  int operator()(const cli::ScanOptions& o) const { return cli::scan(o); }
   int operator()(const cli::DoctorOptions& o) const { return cli::doctor(o); }
   int operator()(const cli::VersionOptions& o) const { return cli::version(o); }
 };
