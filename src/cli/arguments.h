@@ -134,6 +134,8 @@ int policy_trust(const PolicyTrustOptions& options);
 int proxy(const ProxyOptions& options);
 int probe(const ProbeOptions& options);
 int scan(const ScanOptions& options);
+// The same by the worker program, with the same arguments: `stockade` itself does not load what a scan needs.
+int scan_by_worker(char** argv);
 int doctor(const DoctorOptions& options);
 int version(const VersionOptions& options);
 

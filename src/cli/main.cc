@@ -8,6 +8,7 @@ namespace {
 using namespace stockade;
 
 struct Dispatch {
+  char** argv;
   int operator()(const cli::RunOptions& o) const { return cli::run(o); }
   int operator()(const cli::PsOptions& o) const { return cli::ps(o); }
   int operator()(const cli::ShowOptions& o) const { return cli::show(o); }
@@ -26,7 +27,7 @@ struct Dispatch {
   int operator()(const cli::PolicyTrustOptions& o) const { return cli::policy_trust(o); }
   int operator()(const cli::ProxyOptions& o) const { return cli::proxy(o); }
   int operator()(const cli::ProbeOptions& o) const { return cli::probe(o); }
-  int operator()(const cli::ScanOptions& o) const { return cli::scan(o); }
+  int operator()(const cli::ScanOptions&) const { return cli::scan_by_worker(argv); }
   int operator()(const cli::DoctorOptions& o) const { return cli::doctor(o); }
   int operator()(const cli::VersionOptions& o) const { return cli::version(o); }
 };
@@ -39,5 +40,5 @@ int main(int argc, char** argv) {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
   auto parsed = cli::parse_arguments(argc, argv);
   if (const int* status = std::get_if<int>(&parsed)) return *status;
-  return std::visit(Dispatch{}, std::get<cli::Verb>(parsed));
+  return std::visit(Dispatch{argv}, std::get<cli::Verb>(parsed));
 }

@@ -103,6 +103,11 @@ Result<EgressLink::Workers> WorkerProgram::workers(const policy::Policy& policy)
   return workers;
 }
 
+Error WorkerProgram::become(char** argv) const {
+  ::fexecve(file_.get(), argv, environ);
+  return Error::from_errno("start " + path_);
+}
+
 bool WorkerProgram::is_within(const std::vector<std::string>& trees) const {
   struct stat info;
   if (::fstat(file_.get(), &info) < 0 || info.st_nlink != 1) return true;  // it has another name somewhere

@@ -22,6 +22,9 @@ class WorkerProgram {
   // The bodies of the workers of `policy`, which reaches them as text. The descriptors live in what is returned.
   Result<EgressLink::Workers> workers(const policy::Policy& policy) const;
 
+  // This process becomes it, with its own environment; returns only with the reason why not.
+  Error become(char** argv) const;
+
   // An agent that may write there could change the program before it is started.
   bool is_within(const std::vector<std::string>& trees) const;
 

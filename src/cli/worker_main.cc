@@ -1,9 +1,10 @@
-// stockade-worker: see worker_program.h.
+// stockade-worker: inspector and sealer (egress/worker_program.h), and the verb scan, for its patterns.
 #include <fcntl.h>
 
 #include <charconv>
 #include <cstring>
 
+#include "cli/arguments.h"
 #include "egress/inspector.h"
 #include "egress/sealer.h"
 #include "egress/worker.h"
@@ -39,9 +40,17 @@ int sealer(pid_t parent) {
   return run_sealer({std::move(*roots), std::move(dialer), std::move(inspector), std::move(lifeline), parent});
 }
 
+int scan(int argc, char** argv) {
+  auto parsed = cli::parse_arguments(argc, argv);
+  if (const int* status = std::get_if<int>(&parsed)) return *status;
+  const auto* options = std::get_if<cli::ScanOptions>(&std::get<cli::Verb>(parsed));
+  return options ? cli::scan(*options) : kWorkerSetUpFailed;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], "scan") == 0) return scan(argc, argv);
   if (argc != 3) return kWorkerSetUpFailed;
   pid_t parent = 0;
   const char* end = argv[2] + std::strlen(argv[2]);
