@@ -20,6 +20,13 @@ function(stockade_folder name)
   endif()
 endfunction()
 
+# stockade_part(NAME dependency… SOURCES file…): some files of a folder as a library of their own.
+function(stockade_part name)
+  cmake_parse_arguments(arg "" "" "SOURCES" ${ARGN})
+  add_library(stockade_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(stockade_${name} PUBLIC ${arg_UNPARSED_ARGUMENTS})
+endfunction()
+
 # A program of the product. Wholly static where the distribution has the archives: a third of the dynamic program's start.
 # Position-independent all the same, with the short form of relocations (glibc 2.36). The sanitizers bring shared objects of
 # their own. It lies at the top of the build folder, where programs find each other.

@@ -344,7 +344,8 @@ loop::Task<void> Dialer::meter_flows() {
 }
 
 int run_dialer(DialerOptions options) {
-  if (!become_worker({options.supervisor.get(), options.inspector.get(), options.sealer.get()})) return kWorkerSetUpFailed;
+  if (!become_worker({options.supervisor.get(), options.inspector.get(), options.sealer.get()}))
+    return kWorkerSetUpFailed;
   const size_t descriptors = raise_descriptor_limit();
   auto host = read_host_view(options.network.resolver);
   if (!host) return kWorkerSetUpFailed;
@@ -354,7 +355,8 @@ int run_dialer(DialerOptions options) {
   const size_t max_flows =
       descriptors > 2 * kReservedDescriptors ? descriptors - kReservedDescriptors : descriptors / 2;
   Dialer dialer(**loop, options.network, options.limits, std::move(*host), max_flows);
-  if (!dialer.open(std::move(options.supervisor), std::move(options.inspector), std::move(options.sealer))) return kWorkerSetUpFailed;
+  if (!dialer.open(std::move(options.supervisor), std::move(options.inspector), std::move(options.sealer)))
+    return kWorkerSetUpFailed;
   if (!confine_egress_worker(WorkerKind::dialer, options.parent, options.network)) return kWorkerSetUpFailed;
   const int status = dialer.run() ? kWorkerDone : kWorkerProtocol;
   // Tasks refer to the dialer: they go first.

@@ -83,8 +83,7 @@ loop::Task<Result<void>> forward_body(Wire& from, InBuffer& in, Wire& to, net::B
     auto taken = framer.consume(in.bytes());
     if (!taken) co_return std::unexpected(std::move(taken).error());
     if (!to) co_return fail(ErrorKind::internal, "closed meanwhile");
-    auto written =
-        co_await to.write(std::string_view(in.bytes()).substr(0, *taken), inspector.loop().now() + kIdle);
+    auto written = co_await to.write(std::string_view(in.bytes()).substr(0, *taken), inspector.loop().now() + kIdle);
     if (!written) co_return written;
     in.consume(*taken);
   }
@@ -162,6 +161,82 @@ Notice request_notice(const HttpSession& session, const net::RequestHead* head, 
   return notice;
 }
 
+bool stops_secrets(const HttpSession& session) {
+  return policy::secrets_level(session.inspector.network()) == policy::InspectionLevel::deny;
+}
+
+Notice secret_notice(const HttpSession& session, const net::RequestHead& head, const inspect::Finding& found) {
+  Notice notice = request_notice(session, &head, describe(found));
+  notice.hint = "a person can let secrets pass with network.inspect: { secrets: log }";
+  notice.evidence.emplace_back("pattern", found.rule);
+  notice.evidence.emplace_back("place", found.place);
+  notice.evidence.emplace_back("excerpt", found.excerpt);
+  notice.evidence.emplace_back("fingerprint", found.fingerprint);
+  return notice;
+}
+
+// A request's body, searched on its way. In chunks of its own where the length was not told; trailers are read and
+// judged by the framer, and left behind.
+struct GuardedBody {
+  Result<void> outcome;
+  std::optional<inspect::Finding> found;
+};
+
+std::string framed(net::BodyKind kind, std::string content) {
+  if (kind != net::BodyKind::chunked || content.empty()) return content;
+  return fmt::format("{:x}\r\n{}\r\n", content.size(), content);
+}
+
+loop::Task<GuardedBody> forward_guarded_body(std::shared_ptr<HttpSession> session, const net::RequestHead& head) {
+  Wire& from = session->connection.client;
+  Wire& to = session->upstream;
+  InBuffer& in = session->in;
+  Inspector& inspector = session->inspector;
+  const bool stops = stops_secrets(*session);
+  net::BodyFramer framer(head.body, net::MessageSide::request);
+  BodyGuard guard(*inspector.guard());
+  const net::BodyKind kind = head.body.kind;
+  GuardedBody body;
+  while (!framer.done()) {
+    if (in.bytes().empty()) {
+      auto count = co_await in.read_more(from, inspector.loop().now() + kIdle);
+      if (!count || *count == 0) {
+        body.outcome = count ? framer.finish() : std::unexpected(std::move(count).error());
+        if (body.outcome) body.outcome = fail(ErrorKind::protocol, "the body breaks off");
+        co_return body;
+      }
+    }
+    std::string content;
+    auto taken = framer.consume(in.bytes(), &content);
+    if (!taken) {
+      body.outcome = std::unexpected(std::move(taken).error());
+      co_return body;
+    }
+    in.consume(*taken);
+    auto passed = guard.feed(content, framer.done());
+    in.charge_elsewhere(guard.held());
+    if (passed.found) {
+      if (stops) {
+        body.found = std::move(passed.found);
+        co_return body;
+      }
+      Notice notice = secret_notice(*session, head, *passed.found);
+      notice.decision = NoticeDecision::log;
+      co_await inspector.notices().written(std::move(notice));
+    }
+    std::string bytes = framed(kind, std::move(passed.released));
+    if (framer.done() && kind == net::BodyKind::chunked) bytes += "0\r\n\r\n";
+    if (bytes.empty()) continue;
+    if (!to) {
+      body.outcome = fail(ErrorKind::internal, "closed meanwhile");
+      co_return body;
+    }
+    body.outcome = co_await to.write(bytes, inspector.loop().now() + kIdle);
+    if (!body.outcome) co_return body;
+  }
+  co_return body;
+}
+
 // Ends the session with a refusal; responses that are on their way go first.
 loop::Task<void> refuse_request(std::shared_ptr<HttpSession> session, Notice notice, Answer answer) {
   const NoticeSink::Receipt receipt = co_await session->inspector.notices().written(notice);
@@ -225,6 +300,19 @@ loop::Task<std::optional<Answer>> reach_upstream(std::shared_ptr<HttpSession> se
   co_return std::nullopt;
 }
 
+// Refuses a request of which some may have left: it is cut off, and no server takes half of one for whole. Earlier
+// responses go first; where the server has begun to answer this one, the client can only be reset.
+loop::Task<void> stop_request(std::shared_ptr<HttpSession> session, Notice notice, Answer answer) {
+  while (session->exchanges.size() > 1 && !session->responses_over)
+    co_await session->changed.wait(session->idle_deadline());
+  const bool alone = session->exchanges.size() == 1;
+  close_upstream(*session, true);
+  while (!session->responses_over) co_await session->changed.wait(session->idle_deadline());
+  session->exchanges.clear();
+  if (!alone) session->client_spoiled = true;
+  co_await refuse_request(session, std::move(notice), std::move(answer));
+}
+
 enum class Next { request, end, relay };
 
 // One request, from its head to the end of its body.
@@ -256,6 +344,22 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
     co_await refuse_request(session, std::move(notice), std::move(answer));
     co_return Next::end;
   }
+  if (session->inspector.searches()) {
+    ContentGuard* guard = session->inspector.guard();
+    if (!guard) {
+      session->client_spoiled = true;
+      co_return Next::end;
+    }
+    if (auto found = guard->search_head(head)) {
+      Notice secret = secret_notice(*session, head, *found);
+      if (stops_secrets(*session)) {
+        co_await refuse_request(session, std::move(secret), std::move(answer));
+        co_return Next::end;
+      }
+      secret.decision = NoticeDecision::log;
+      co_await session->inspector.notices().written(std::move(secret));
+    }
+  }
   notice.decision = NoticeDecision::allow;
   const NoticeSink::Receipt receipt = co_await session->inspector.notices().written(std::move(notice));
   if (!receipt.proceed) {
@@ -276,7 +380,14 @@ loop::Task<Next> serve_request(std::shared_ptr<HttpSession> session, net::Reques
   session->exchanges.push_back({head.method, !head.upgrade.empty()});
   const std::string written_head = net::write_request_head(head);
   auto written = co_await session->upstream.write(written_head, session->idle_deadline());
-  if (written) {
+  if (written && session->inspector.searches() && head.body.kind != net::BodyKind::none) {
+    auto body = co_await forward_guarded_body(session, head);
+    if (body.found) {
+      co_await stop_request(session, secret_notice(*session, head, *body.found), std::move(answer));
+      co_return Next::end;
+    }
+    written = std::move(body.outcome);
+  } else if (written) {
     net::BodyFramer framer(head.body, net::MessageSide::request);
     written = co_await forward_body(session->connection.client, session->in, session->upstream, std::move(framer),
                                     session->inspector);

@@ -7,6 +7,7 @@
 #include "egress/dns_service.h"
 #include "egress/session.h"
 #include "egress/worker.h"
+#include "policy/decision.h"
 
 namespace stockade::egress {
 
@@ -128,6 +129,17 @@ Result<void> Inspector::run() {
   if (sealer_) loop_.spawn(watch(*sealer_, *sealer_side_));
   STOCKADE_TRY(loop_.run());
   return outcome_;
+}
+
+bool Inspector::searches() const { return policy::inspects_secrets(network_); }
+
+ContentGuard* Inspector::guard() {
+  if (guard_) return &*guard_;
+  auto guard = ContentGuard::create();
+  if (guard) return &guard_.emplace(std::move(*guard));
+  outcome_ = std::unexpected(std::move(guard).error());
+  loop_.stop();
+  return nullptr;
 }
 
 loop::Task<void> Inspector::watch(Channel& channel, RecordHandler& side) {

@@ -13,6 +13,7 @@
 #include <unordered_map>
 
 #include "egress/channel.h"
+#include "egress/content_guard.h"
 #include "egress/name_table.h"
 #include "egress/notice_sink.h"
 #include "egress/relay.h"
@@ -63,6 +64,10 @@ class Inspector {
   Result<void> open(Fd supervisor, Fd dialer, Fd sealer = {});
   // Before run(), where rules inspect TLS. Tells the supervisor of the authority.
   void intercept(Interception interception);
+  // Whether requests are searched for secrets, and by whom. Made at the first request, which takes some tenths of a
+  // second: a run that sends none pays nothing. Null: it can't be made, and the process ends.
+  bool searches() const;
+  ContentGuard* guard();
   Interception* interception() { return interception_ ? &*interception_ : nullptr; }
   Result<void> run();
 
@@ -150,6 +155,7 @@ class Inspector {
   std::unique_ptr<DialerSide> dialer_side_;
   std::unique_ptr<RecordHandler> sealer_side_;
   std::optional<Interception> interception_;
+  std::optional<ContentGuard> guard_;
   std::unordered_map<uint64_t, std::unique_ptr<PendingDial>> dials_;
   std::deque<std::shared_ptr<loop::Signal>> dial_queue_;
   Result<void> outcome_;

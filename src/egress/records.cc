@@ -205,7 +205,9 @@ void read_record(WireReader& in, Sealed& record) {
   record.alpn = in.get_string(kAlpnLimit);
 }
 
-void write_record(WireWriter& out, const AuthorityMade& record) { out.put(cut_text(record.certificate, kAuthorityLimit)); }
+void write_record(WireWriter& out, const AuthorityMade& record) {
+  out.put(cut_text(record.certificate, kAuthorityLimit));
+}
 void read_record(WireReader& in, AuthorityMade& record) { record.certificate = in.get_string(kAuthorityLimit); }
 
 }  // namespace stockade::egress

@@ -97,13 +97,13 @@ struct Dial {
   static constexpr RecordType kType = RecordType::dial;
   uint64_t flow = 0;
   Destination to;
-  Endpoint client;    // the agent's end of the connection
-  Endpoint original;  // and what it connected to: together the 4-tuple that names the program
+  Endpoint client;      // the agent's end of the connection
+  Endpoint original;    // and what it connected to: together the 4-tuple that names the program
   bool sealed = false;  // TLS towards the server: the descriptor goes to the sealer
 };
 
-// The sealer is to speak TLS with whoever answers at `to`, which must prove to be that. Comes from the dialer, so that an
-// inspector that was taken over can't have another name verified.
+// The sealer is to speak TLS with whoever answers at `to`, which must prove to be that. Comes from the dialer, so that
+// an inspector that was taken over can't have another name verified.
 struct Seal {
   static constexpr RecordType kType = RecordType::seal;
   uint64_t flow = 0;

@@ -91,8 +91,8 @@ std::optional<std::string> hello_refusal(const policy::Network& network, const D
 }
 
 // TLS is ours on both sides: towards the client by the run's own authority, towards the server by the sealer. What the
-// server agreed to is known before the client is answered, and what went wrong there is said inside TLS, where it can be
-// read.
+// server agreed to is known before the client is answered, and what went wrong there is said inside TLS, where it can
+// be read.
 loop::Task<void> serve_intercepted(Inspector& inspector, Connection connection, Destination to, InBuffer in) {
   Upstream upstream = co_await inspector.dial_sealed(to, connection.peer, connection.original);
   const TimePoint deadline = inspector.loop().now() + kHeadDeadline;
@@ -107,8 +107,9 @@ loop::Task<void> serve_intercepted(Inspector& inspector, Connection connection, 
   }
   if (!session || !agreed) {
     if (upstream.socket) inspector.flow_ended(upstream.flow, true);
-    Notice notice = make_notice(to, fmt::format("the client does not go on with the run's own certificate: {}",
-                                                session ? agreed.error().message() : session.error().message()),
+    Notice notice = make_notice(to,
+                                fmt::format("the client does not go on with the run's own certificate: {}",
+                                            session ? agreed.error().message() : session.error().message()),
                                 "a program that brings roots of its own needs a rule with tls: passthrough");
     notice.decision = NoticeDecision::log;
     co_await inspector.notices().written(std::move(notice));

@@ -1,6 +1,6 @@
-// Wire: one end of a connection as its peer speaks it: a socket, in the clear or inside TLS. One coroutine reads and one
-// writes at a time, as on an AsyncFd; what TLS has to send by itself (alerts, key updates) goes out by whichever of them
-// is at it. One thread.
+// Wire: one end of a connection as its peer speaks it: a socket, in the clear or inside TLS. One coroutine reads and
+// one writes at a time, as on an AsyncFd; what TLS has to send by itself (alerts, key updates) goes out by whichever of
+// them is at it. One thread.
 #pragma once
 
 #include <memory>
@@ -30,10 +30,11 @@ class Wire {
                                      TimePoint deadline);
   std::string alpn() const { return tls_ ? tls_->session.alpn() : std::string(); }
 
-  // Appends what has come to `into`: how many bytes, 0 at the end. An end without close_notify inside TLS is an error of
-  // kind protocol. A deadline that passed: of kind limit.
+  // Appends what has come to `into`: how many bytes, 0 at the end. An end without close_notify inside TLS is an error
+  // of kind protocol. A deadline that passed: of kind limit.
   loop::Task<Result<size_t>> read(std::string& into, TimePoint deadline);
-  // The same in two steps, for who must look at something before each read: none when nothing has come, then await_more().
+  // The same in two steps, for who must look at something before each read: none when nothing has come, then
+  // await_more().
   Result<std::optional<size_t>> read_now(std::string& into);
   loop::Task<Result<void>> await_more(TimePoint deadline);
   loop::Task<Result<void>> write(std::string_view bytes, TimePoint deadline);

@@ -10,7 +10,8 @@ namespace {
 constexpr size_t kBundleLimit = 4 << 20;
 constexpr const char* kAuthorityAlone = "/run/stockade/authority.pem";
 // Debian, Fedora and openSUSE, and what links to them.
-constexpr std::array kBundles = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+constexpr std::array kBundles = {"/etc/ssl/certs/ca-certificates.crt",
+                                 "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
                                  "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
 // OpenSSL (and Python's ssl), requests, curl, git, pip, cargo, the AWS tools, Nix's programs.
 constexpr std::array kBundleVariables = {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",

@@ -1,0 +1,69 @@
+#include "egress/content_guard.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+
+namespace stockade::egress {
+
+namespace {
+
+// RFC 9110, and what the model APIs and clouds use in its place.
+constexpr std::array kCredentialFields = {"authorization",  "proxy-authorization", "cookie",       "x-api-key",
+                                          "api-key",        "x-goog-api-key",      "x-auth-token", "private-token",
+                                          "x-github-token", "x-amz-security-token"};
+
+// A low one is a hint, for people who scan their own files; it stops no request.
+bool stops(const inspect::Finding& finding) { return finding.severity >= inspect::Severity::medium; }
+
+}  // namespace
+
+Result<ContentGuard> ContentGuard::create() {
+  inspect::EngineOptions options;
+  STOCKADE_ASSIGN(options.rules, inspect::builtin_rules());
+  ::randombytes_buf(options.key.data(), options.key.size());
+  STOCKADE_ASSIGN(auto engine, inspect::Engine::create(std::move(options)));
+  STOCKADE_ASSIGN(auto scanner, inspect::Scanner::create(std::move(engine)));
+  return ContentGuard(std::move(scanner));
+}
+
+std::optional<inspect::Finding> ContentGuard::search(std::string_view place, std::string_view value) {
+  if (value.empty()) return std::nullopt;
+  auto findings = scanner_->scan_value(inspect::Direction::out, place, value);
+  const auto worst = std::ranges::find_if(findings, stops);
+  if (worst == findings.end()) return std::nullopt;
+  return std::move(*worst);
+}
+
+std::optional<inspect::Finding> ContentGuard::search_head(const net::RequestHead& head) {
+  if (auto found = search("path", head.path)) return found;
+  if (head.query)
+    if (auto found = search("query", *head.query)) return found;
+  for (const net::HttpField& field : head.fields) {
+    const std::string name = net::lower_case(field.name);
+    if (std::ranges::find(kCredentialFields, name) != kCredentialFields.end()) continue;
+    if (auto found = search("header name", field.name)) return found;
+    if (auto found = search("header:" + name, field.value)) return found;
+  }
+  return std::nullopt;
+}
+
+BodyGuard::Outcome BodyGuard::feed(std::string_view content, bool end) {
+  held_ += content;
+  auto fed = stream_.feed(content, end);
+  Outcome outcome;
+  if (const auto worst = std::ranges::find_if(fed.findings, stops); worst != fed.findings.end())
+    outcome.found = std::move(*worst);
+  outcome.released = held_.substr(0, fed.release);
+  held_.erase(0, fed.release);
+  return outcome;
+}
+
+std::string describe(const inspect::Finding& finding) {
+  std::string text = fmt::format("a secret in its {}: {}", finding.place, finding.title);
+  if (!finding.through.empty()) text += fmt::format(", encoded as {}", finding.through);
+  return text;
+}
+
+}  // namespace stockade::egress
