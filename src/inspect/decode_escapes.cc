@@ -224,7 +224,7 @@ void for_each_cluster(std::string_view text, std::string_view marks, Reason is_r
 // "=41" and soft line ends; few of them may be something else ("a=41"), so that only several make a view.
 bool is_quoted_byte(std::string_view text, size_t at) {
   if (at + 1 >= text.size()) return false;
-  if (text[at + 1] == '\n' || text[at + 1] == '\r') return true;
+  if (text[at + 1] == '\n' || text.substr(at + 1, 2) == "\r\n") return true;
   uint32_t value;
   return read_digits(text, at + 1, 16, 2, value) == 2;
 }

@@ -34,8 +34,8 @@ constexpr std::array<std::pair<std::string_view, Validator>, 13> kValidators = {
 // does.
 std::string assignment_pattern(std::string_view names, std::string_view value) {
   return fmt::format(
-      R"((?i:(?:^|[^a-z0-9]|_)(?:{})[\w.\-]{{0,30}}["'\]\\]{{0,3}}\s{{0,3}}(?::=|=>|[:=>]|\s)\s{{0,3}}(?:Bearer |Basic )?["'`\\]{{0,3}}))"
-      R"(({})(?:[^A-Za-z0-9_+/=\-]|$))",
+      R"((?i:(?:(?:^|[^a-z0-9]|_)(?:{0})[\w.\-]{{0,30}}["'\]\\]{{0,3}}\s{{0,3}}(?::=|=>|[:=>])|--?[\w-]{{0,20}}(?:{0})[\w-]{{0,20}} ))"
+      R"(\s{{0,3}}(?:Bearer |Basic )?["'`\\]{{0,3}})({1})(?:[^A-Za-z0-9_+/=\-]|$))",
       names, value);
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include "inspect/alphabets.h"
 #include "inspect/engine.h"
@@ -16,8 +17,14 @@ constexpr size_t kTurnedAfter = 700;
 constexpr size_t kPhraseStep = 40;     // twelve words of three letters or more, and what is between them, are longer
 constexpr size_t kLongRun = 50;        // the shortest of what `prefilter: run` rules look for
 constexpr size_t kPhraseGap = 8;
+constexpr size_t kPhraseDistinct = 6;
 constexpr size_t kPhraseWords = 64;
 constexpr size_t kTriggerLimit = 64;   // of a level: hostile text repeats them
+
+// What people put between the words of a phrase: blanks, line ends, commas, quotes, numbers; not what code does.
+bool is_phrase_gap(std::string_view gap) {
+  return gap.find_first_not_of(" \t\r\n,;\"'0123456789.-|\\") == std::string_view::npos;
+}
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -216,7 +223,7 @@ void Scanner::find_phrases(const Level& level) {
       while (begin > floor && end - begin <= 9 && is_letter(text[begin - 1])) --begin;
       if (begin == end) break;
       word = word_from(begin);
-      if (word.index < 0 || word.end != end) break;
+      if (word.index < 0 || word.end != end || !is_phrase_gap(text.substr(end, words.front().begin - end))) break;
       words.insert(words.begin(), word);
     }
     while (words.size() < kPhraseWords) {
@@ -224,7 +231,7 @@ void Scanner::find_phrases(const Level& level) {
       while (begin < text.size() && begin - words.back().end < kPhraseGap && !is_letter(text[begin])) ++begin;
       if (begin >= text.size() || begin == words.back().end || !is_letter(text[begin])) break;
       word = word_from(begin);
-      if (word.index < 0) break;
+      if (word.index < 0 || !is_phrase_gap(text.substr(words.back().end, begin - words.back().end))) break;
       words.push_back(word);
     }
     if (words.size() < 12) continue;
@@ -238,6 +245,9 @@ void Scanner::find_phrases(const Level& level) {
                                    indices.begin() + static_cast<ptrdiff_t>(first + count)}))
         ++first;
       if (first + count > words.size()) continue;
+      const std::set<int> distinct(indices.begin() + static_cast<ptrdiff_t>(first),
+                                   indices.begin() + static_cast<ptrdiff_t>(first + count));
+      if (distinct.size() < kPhraseDistinct) continue;
       Match match;
       match.rule = engine_->phrase_rule_;
       match.severity = rule.severity;
@@ -314,6 +324,8 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
       (0x7800 | static_cast<unsigned char>(level.bytes[1])) % 31 == 0)
     note_inflated(level, inflate(level.bytes, 0, Compression::zlib, InflateLimits{.bytes = std::min(work_left_, InflateLimits().bytes)}, views));
   for (const View& view : views) {
+    // Folding what is folded already changes nothing; and a view that is as it was leads nowhere.
+    if (level.view && view.through == level.view->through && (view.through == "unicode" || view.bytes == level.bytes)) continue;
     if (view.bytes.size() > work_left_ || level.depth + 1 > kDepthLimit) {
       if (std::exchange(out_of_budget_, true)) return;
       Match match;
@@ -333,7 +345,8 @@ void Scanner::scan_level(const Level& level) {
   if (level.bytes.size() < 8) return;
   prefilter(level.bytes);
   std::vector<Hit> hits(hits_.begin(), hits_.end());
-  find_numbers(level.bytes, hits);
+  // Numbers of a table that were put together are no card.
+  if (!level.view || level.view->through != "spaced") find_numbers(level.bytes, hits);
   find_long_runs(level.bytes, hits);
   std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return std::tie(a.id, a.first) < std::tie(b.id, b.first); });
   size_t done = 0;
