@@ -234,6 +234,7 @@ size_t take_lines(std::string_view text, size_t begin, size_t end, Views& views)
   Compact run;
   run.append(text, begin, end);
   const size_t width = end - begin;
+  size_t full = run.text.size();  // without a shorter last line, which may be a word of what follows
   while (const size_t gap = line_gap(text, end)) {
     const size_t next = end + gap, next_end = run_end(text, next);
     const size_t length = next_end - next;
@@ -241,8 +242,15 @@ size_t take_lines(std::string_view text, size_t begin, size_t end, Views& views)
     run.append(text, next, next_end);
     end = next_end;
     if (length < width) break;
+    full = run.text.size();
   }
   add_views(run, views);
+  if (full != run.text.size()) {
+    run.text.resize(full);
+    run.pieces.pop_back();
+    add_base32(run, views);
+    add_base58(run, views);
+  }
   return end;
 }
 

@@ -161,11 +161,12 @@ void decode_unicode(std::string_view text, Views& views) {
 void decode_wide(std::string_view text, Views& views) {
   size_t at = text.find('\0');
   for (; at != std::string_view::npos && at < text.size(); at = text.find('\0', at)) {
-    // Which of the forms: one letter and one or three zeros, in either order. Looked at from the letter on.
-    bool found = false;
+    // Which of the forms: one letter and one or three zeros, in either order. What stands before or behind may make a text
+    // of the one order look like one of the other that lacks a letter, so that both may be views.
+    size_t seen = 0;
     for (const size_t width : {size_t{4}, size_t{2}}) {
       for (const bool little : {true, false}) {
-        const size_t back = little ? 1 : width == 4 ? 0 : 0;
+        const size_t back = little ? 1 : 0;
         if (at < back) continue;
         size_t i = at - back;
         View view;
@@ -185,13 +186,11 @@ void decode_wide(std::string_view text, Views& views) {
         view.map.add(view.bytes.size(), i);
         if (view.bytes.size() < 8) continue;
         views.push_back(std::move(view));
-        at = i;
-        found = true;
-        break;
+        seen = std::max(seen, i);
       }
-      if (found) break;
+      if (seen != 0) break;
     }
-    if (!found) ++at;
+    at = std::max(seen, at + 1);
   }
 }
 
