@@ -14,9 +14,9 @@ namespace stockade::cli {
 namespace {
 
 // Verbs of the design that arrive with a later issue: refused with that reason, never half-done.
-constexpr std::array kLaterVerbs = {"attach", "top",     "approve", "deny",  "approvals", "diff",
-                                    "apply",  "discard", "mcp",     "console",   "exec",
-                                    "shell",  "image",   "oci",     "model", "secrets",   "completion"};
+constexpr std::array kLaterVerbs = {"attach", "top",     "approve", "deny",    "approvals", "diff",
+                                    "apply",  "discard", "mcp",     "console", "exec",      "shell",
+                                    "image",  "oci",     "model",   "secrets", "completion"};
 constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
 
 constexpr const char* kRunId = "the run's id or name";

@@ -69,7 +69,8 @@ class Scan {
     std::vector<std::string> files;
     for (fs::recursive_directory_iterator it(path, fs::directory_options::skip_permission_denied, error), end;
          !error && it != end; it.increment(error)) {
-      if (it->is_directory(error) && it->path().filename() == ".git" && !it->is_symlink(error)) it.disable_recursion_pending();
+      if (it->is_directory(error) && it->path().filename() == ".git" && !it->is_symlink(error))
+        it.disable_recursion_pending();
       if (it->is_regular_file(error) && !it->is_symlink(error)) files.push_back(it->path().string());
     }
     if (error) return fail(ErrorKind::unavailable, "read the directory {}: {}", path, error.message());
@@ -88,9 +89,9 @@ class Scan {
   }
   Result<void> bytes(const std::string& name, int fd) {
     ++files;
-    inspect::StreamScanner stream(scanner_, {.direction = options_.direction == "in" ? inspect::Direction::in
-                                                                                      : inspect::Direction::out,
-                                             .place = "body"});
+    inspect::StreamScanner stream(
+        scanner_,
+        {.direction = options_.direction == "in" ? inspect::Direction::in : inspect::Direction::out, .place = "body"});
     Cursor begin, end;
     std::string held;
     std::string buffer(kRead, '\0');
@@ -101,7 +102,8 @@ class Scan {
       const std::string_view piece(buffer.data(), static_cast<size_t>(count));
       held += piece;
       auto fed = stream.feed(piece, count == 0);
-      std::sort(fed.findings.begin(), fed.findings.end(), [](const Finding& a, const Finding& b) { return a.begin < b.begin; });
+      std::sort(fed.findings.begin(), fed.findings.end(),
+                [](const Finding& a, const Finding& b) { return a.begin < b.begin; });
       for (Finding& finding : fed.findings) {
         Located located{.file = name};
         begin.advance(held, finding.begin);
@@ -182,16 +184,18 @@ ordered_json to_sarif(const std::vector<Located>& found) {
                        {"defaultConfiguration", {{"level", level_of(f.severity)}}}});
     }
     const std::string through = f.through.empty() ? "" : fmt::format(", through {}", f.through);
-    results.push_back(
-        {{"ruleId", f.rule},
-         {"ruleIndex", index},
-         {"level", level_of(f.severity)},
-         {"message", {{"text", fmt::format("{} ({}){}", f.title, f.excerpt, through)}}},
-         {"locations",
-          {{{"physicalLocation",
-             {{"artifactLocation", {{"uri", to_uri(at.file)}}},
-              {"region",
-               {{"startLine", at.line}, {"startColumn", at.column}, {"endLine", at.end_line}, {"endColumn", at.end_column}}}}}}}}});
+    results.push_back({{"ruleId", f.rule},
+                       {"ruleIndex", index},
+                       {"level", level_of(f.severity)},
+                       {"message", {{"text", fmt::format("{} ({}){}", f.title, f.excerpt, through)}}},
+                       {"locations",
+                        {{{"physicalLocation",
+                           {{"artifactLocation", {{"uri", to_uri(at.file)}}},
+                            {"region",
+                             {{"startLine", at.line},
+                              {"startColumn", at.column},
+                              {"endLine", at.end_line},
+                              {"endColumn", at.end_column}}}}}}}}});
   }
   return {{"$schema", kSchema},
           {"version", "2.1.0"},

@@ -1,5 +1,5 @@
-// Recall: each rule's secrets (varied by a seeded generator), in every encoding, at every placement. At least 99.5 % must
-// be found, and 97 % in each pair of encoding and placement.
+// Recall: each rule's secrets (varied by a seeded generator), in every encoding, at every placement. At least 99.5 %
+// must be found, and 97 % in each pair of encoding and placement.
 #include <gtest/gtest.h>
 #include <re2/re2.h>
 #include <zlib.h>
@@ -119,7 +119,8 @@ std::string code_points(std::string_view text, uint32_t offset, std::string_view
     if (value < 0x80)
       out += static_cast<char>(value);
     else if (value < 0x10000)
-      out += {static_cast<char>(0xe0 | value >> 12), static_cast<char>(0x80 | (value >> 6 & 63)), static_cast<char>(0x80 | (value & 63))};
+      out += {static_cast<char>(0xe0 | value >> 12), static_cast<char>(0x80 | (value >> 6 & 63)),
+              static_cast<char>(0x80 | (value & 63))};
     else
       out += {static_cast<char>(0xf0 | value >> 18), static_cast<char>(0x80 | (value >> 12 & 63)),
               static_cast<char>(0x80 | (value >> 6 & 63)), static_cast<char>(0x80 | (value & 63))};
@@ -148,12 +149,18 @@ std::vector<Encoding> encodings() {
       {"base64", [](const std::string& t) { return base64(t); }},
       {"base64 url-safe, unpadded", [](const std::string& t) { return base64url(t); }},
       {"base64 at another alignment", [](const std::string& t) { return base64(":" + t); }},
-      {"base64 in MIME lines", [](const std::string& t) { return grouped(base64("from here: " + t + " and so on, until the line is full and over it"), 76, "\r\n"); }},
+      {"base64 in MIME lines",
+       [](const std::string& t) {
+         return grouped(base64("from here: " + t + " and so on, until the line is full and over it"), 76, "\r\n");
+       }},
       {"base64 spaced", [](const std::string& t) { return grouped(base64(t), 4, " "); }},
       {"base64 three times", [](const std::string& t) { return base64(base64(base64(t))); }},
       {"base32", [](const std::string& t) { return base32(t); }},
       {"base58", [](const std::string& t) { return base58(t); }, Encoding::short_text},
-      {"base85", [](const std::string& t) { return base85(t, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"); }},
+      {"base85",
+       [](const std::string& t) {
+         return base85(t, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~");
+       }},
       {"ascii85", [](const std::string& t) { return "<~" + base85(t, ascii85_alphabet()) + "~>"; }},
       {"hex", [](const std::string& t) { return each(t, "", "%02x"); }},
       {"hex upper case", [](const std::string& t) { return each(t, "", "%02X"); }},
@@ -171,7 +178,8 @@ std::vector<Encoding> encodings() {
       {"UTF-16BE", [](const std::string& t) { return wide(t, 1, 0); }, Encoding::ascii},
       {"UTF-32LE", [](const std::string& t) { return wide(t, 0, 3); }, Encoding::ascii},
       {"base64 of UTF-16", [](const std::string& t) { return base64(wide(t, 0, 1)); }, Encoding::ascii},
-      {"UTF-7", [](const std::string& t) { return "+" + bits(wide(t, 1, 0), kBase64Alphabet, 6, false) + "-"; }, Encoding::ascii},
+      {"UTF-7", [](const std::string& t) { return "+" + bits(wide(t, 1, 0), kBase64Alphabet, 6, false) + "-"; },
+       Encoding::ascii},
       {"full width", [](const std::string& t) { return code_points(t, 0xfee0); }},
       {"tag characters", [](const std::string& t) { return code_points(t, 0xe0000); }},
       {"zero width between", [](const std::string& t) { return code_points(t, 0, "\xe2\x80\x8b"); }},
@@ -198,7 +206,8 @@ constexpr Placement kPlacements[] = {
     {"header", "X-Note: ", "\r\nAccept: */*"},
     {"Markdown", "Please look at this:\n\n```\n", "\n```\nThank you.\n"},
     {"XML", "<note><body>", "</body></note>"},
-    {"long text", "It was a bright cold day in April, and the clocks were striking thirteen. ", "\nWinston Smith slipped quickly through the glass doors."},
+    {"long text", "It was a bright cold day in April, and the clocks were striking thirteen. ",
+     "\nWinston Smith slipped quickly through the glass doors."},
 };
 
 // The secret of an example with other characters of the same kinds, in its last two thirds; the example itself where a
@@ -215,11 +224,16 @@ std::string vary(const std::string& example, const Rule& rule, Scanner& scanner,
   std::string varied = example;
   for (size_t i = begin + secret.size() / 3; i < begin + secret.size(); ++i) {
     char& c = varied[i];
-    const bool hex_word = secret.size() >= 20 && std::all_of(secret.begin() + static_cast<ptrdiff_t>(secret.size() / 3), secret.end(), [](char h) { return digit_of(kHex, h) >= 0 || h == '-'; });
+    const bool hex_word =
+        secret.size() >= 20 && std::all_of(secret.begin() + static_cast<ptrdiff_t>(secret.size() / 3), secret.end(),
+                                           [](char h) { return digit_of(kHex, h) >= 0 || h == '-'; });
     const auto pick = [&](std::string_view from) { c = from[random() % from.size()]; };
-    if (c >= '0' && c <= '9') pick("0123456789");
-    else if (c >= 'a' && c <= 'z') pick(hex_word ? "abcdef" : "abcdefghijklmnopqrstuvwxyz");
-    else if (c >= 'A' && c <= 'Z') pick(hex_word ? "ABCDEF" : "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    if (c >= '0' && c <= '9')
+      pick("0123456789");
+    else if (c >= 'a' && c <= 'z')
+      pick(hex_word ? "abcdef" : "abcdefghijklmnopqrstuvwxyz");
+    else if (c >= 'A' && c <= 'Z')
+      pick(hex_word ? "ABCDEF" : "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
   }
   return scanner.scan(Direction::out, varied).empty() ? example : varied;
 }
@@ -240,7 +254,8 @@ TEST(Corpus, SecretsAreFoundInEveryEncodingAtEveryPlacement) {
   Tally total;
   for (const Rule& rule : *rules) {
     const std::string secret = vary(rule.examples[random() % rule.examples.size()], rule, *scanner, random);
-    const bool has_prefix = std::any_of(rule.keywords.begin(), rule.keywords.end(), [](const auto& k) { return k.size() >= 4; });
+    const bool has_prefix =
+        std::any_of(rule.keywords.begin(), rule.keywords.end(), [](const auto& k) { return k.size() >= 4; });
     const bool ascii = std::all_of(secret.begin(), secret.end(), [](char c) { return c > 0; });
     for (const Encoding& encoding : encodings()) {
       if (encoding.needs == Encoding::prefix && !has_prefix) continue;
@@ -263,7 +278,8 @@ TEST(Corpus, SecretsAreFoundInEveryEncodingAtEveryPlacement) {
   RecordProperty("recall", fmt::format("{:.3f}", rate));
   EXPECT_GE(rate, 99.5);
   for (const auto& [name, cell] : cells)
-    EXPECT_GE(100.0 * static_cast<double>(cell.found), 97.0 * static_cast<double>(cell.all)) << name << ": " << cell.found << " of " << cell.all << "; missed" << cell.missed;
+    EXPECT_GE(100.0 * static_cast<double>(cell.found), 97.0 * static_cast<double>(cell.all))
+        << name << ": " << cell.found << " of " << cell.all << "; missed" << cell.missed;
 }
 
 }  // namespace

@@ -60,7 +60,8 @@ class RuleReader {
     rules.push_back(std::move(rule));
   }
   void error(const Node& node, std::string message) {
-    if (errors.size() < 4000) errors += fmt::format("{}{}:{}: {}", errors.empty() ? "" : "\n", file_, node.line, message);
+    if (errors.size() < 4000)
+      errors += fmt::format("{}{}:{}: {}", errors.empty() ? "" : "\n", file_, node.line, message);
   }
 
   std::vector<Rule> rules;
@@ -125,7 +126,8 @@ class RuleReader {
         error(node, fmt::format("{}: a pattern is needed", rule.id));
       return;
     }
-    if (rule.pattern.size() > kRulePatternLimit) return error(node, fmt::format("{}: the pattern is too long", rule.id));
+    if (rule.pattern.size() > kRulePatternLimit)
+      return error(node, fmt::format("{}: the pattern is too long", rule.id));
     re2::RE2::Options options;
     options.set_log_errors(false);
     options.set_encoding(re2::RE2::Options::EncodingLatin1);

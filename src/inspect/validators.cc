@@ -175,7 +175,8 @@ bool has_github_checksum(std::string_view token) {
 
 bool is_jwt_head(std::string_view token) {
   const std::string head = decode_base64_prefix(token.substr(0, token.find('.')), 2048);
-  return head.starts_with('{') && (head.find("\"alg\"") != std::string::npos || head.find("\"typ\"") != std::string::npos);
+  return head.starts_with('{') &&
+         (head.find("\"alg\"") != std::string::npos || head.find("\"typ\"") != std::string::npos);
 }
 
 bool is_passport_mrz(std::string_view text) {
@@ -189,12 +190,43 @@ bool is_placeholder(std::string_view value) {
   std::string plain;
   plain.reserve(value.size());
   for (const char c : value) plain += lower(c);
-  static constexpr std::string_view kWords[] = {
-      "example", "changeme", "change_me", "change-me", "your_", "your-", "yours", "placeholder", "dummy", "redacted",
-      "xxxx",    "****",     "....",      "<",         "${",    "{{",    "$(",    "insert",      "replace", "sample",
-      "abcdefg", "0123456",  "12345678",  "deadbeef",  "todo",  "fixme", "foobar", "not-a-",      "notreal", "fake",
-      "gx1fbat3bv", "p4ssw0rd", "hunter2", "opensesame", "not my real",
-      "czzcagrsa3f0mzpnwdfmqmf0m2jw", "2yotnfzfejr1zcsicmwpaa"};
+  static constexpr std::string_view kWords[] = {"example",
+                                                "changeme",
+                                                "change_me",
+                                                "change-me",
+                                                "your_",
+                                                "your-",
+                                                "yours",
+                                                "placeholder",
+                                                "dummy",
+                                                "redacted",
+                                                "xxxx",
+                                                "****",
+                                                "....",
+                                                "<",
+                                                "${",
+                                                "{{",
+                                                "$(",
+                                                "insert",
+                                                "replace",
+                                                "sample",
+                                                "abcdefg",
+                                                "0123456",
+                                                "12345678",
+                                                "deadbeef",
+                                                "todo",
+                                                "fixme",
+                                                "foobar",
+                                                "not-a-",
+                                                "notreal",
+                                                "fake",
+                                                "gx1fbat3bv",
+                                                "p4ssw0rd",
+                                                "hunter2",
+                                                "opensesame",
+                                                "not my real",
+                                                "czzcagrsa3f0mzpnwdfmqmf0m2jw",
+                                                "2yotnfzfejr1zcsicmwpaa"};
   for (const std::string_view word : kWords)
     if (plain.find(word) != std::string::npos) return true;
   // Few different characters for its length, or a short piece again and again.
