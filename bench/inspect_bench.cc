@@ -1,5 +1,6 @@
-// Speed of the inspection: the prefilter alone over text that holds no secret, and a clean response of 10 kB with all that
-// there is (decoders, known values, every rule). Prints one line each. Not part of `make bench`: build target inspect_bench.
+// Speed of the inspection: the prefilter alone over text that holds no secret, and a clean response of 10 kB with all
+// that there is (decoders, known values, every rule). Prints one line each. Not part of `make bench`: build target
+// inspect_bench.
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -15,7 +16,9 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 // JSON as a model API answers: prose, code, numbers, a few ids; nothing encoded.
 std::string clean_response(size_t size) {
-  std::string text = "{\"id\": \"msg_01XFDUDYJgAACzvnptvVoYEL\", \"type\": \"message\", \"content\": [{\"type\": \"text\", \"text\": \"";
+  std::string text =
+      "{\"id\": \"msg_01XFDUDYJgAACzvnptvVoYEL\", \"type\": \"message\", \"content\": [{\"type\": \"text\", \"text\": "
+      "\"";
   const char* const pieces[] = {
       "The function reads the file in blocks and returns the number of lines that it found.\\n",
       "You can call it with a path: `count_lines(\\\"/var/log/syslog\\\")`, and it closes the descriptor again.\\n",
@@ -37,7 +40,8 @@ int main() {
   std::string values[20];
   EngineOptions options{.rules = std::move(*rules), .known = {}, .key = {1}};
   for (size_t i = 0; i < 20; ++i) {
-    for (size_t k = 0; k < 40; ++k) values[i] += "abcdefghijklmnopqrstuvwxyz0123456789"[(i * 131 + k * k * 29 + k * 7) % 36];
+    for (size_t k = 0; k < 40; ++k)
+      values[i] += "abcdefghijklmnopqrstuvwxyz0123456789"[(i * 131 + k * k * 29 + k * 7) % 36];
     options.known.push_back({"VALUE_" + std::to_string(i), values[i], false});
   }
   auto engine = Engine::create(std::move(options));
@@ -51,7 +55,8 @@ int main() {
   auto begin = Clock::now();
   int rounds = 0;
   for (; seconds_since(begin) < 2; ++rounds) hits += scanner->prefilter_only(large);
-  std::printf("prefilter: %.2f GB/s, %zu hits a MB\n", static_cast<double>(large.size()) * rounds / seconds_since(begin) / 1e9,
+  std::printf("prefilter: %.2f GB/s, %zu hits a MB\n",
+              static_cast<double>(large.size()) * rounds / seconds_since(begin) / 1e9,
               hits / static_cast<size_t>(rounds) / (large.size() >> 20));
   for (const size_t size : {size_t{1000}, size_t{10'000}, size_t{100'000}}) {
     const std::string text = clean_response(size);

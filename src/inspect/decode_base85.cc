@@ -60,7 +60,8 @@ View decode(std::string_view text, size_t begin, size_t end, const DigitTable& t
     std::string group(text.substr(at, length));
     // A short last group is padded with the highest digit, and gives one byte less than it has digits.
     uint64_t value = 0;
-    for (size_t i = 0; i < 5; ++i) value = value * 85 + (i < length ? static_cast<uint64_t>(digit_of(table, group[i])) : 84);
+    for (size_t i = 0; i < 5; ++i)
+      value = value * 85 + (i < length ? static_cast<uint64_t>(digit_of(table, group[i])) : 84);
     view.map.add(view.bytes.size(), at);
     for (size_t i = 0; i + 1 < length; ++i) view.bytes += static_cast<char>(value >> (24 - 8 * i));
   }

@@ -8,7 +8,7 @@ namespace stockade::inspect {
 
 namespace {
 
-constexpr size_t kMargin = 320;     // of plain text around the escapes: a secret may be escaped in part
+constexpr size_t kMargin = 320;       // of plain text around the escapes: a secret may be escaped in part
 constexpr size_t kGap = 2 * kMargin;  // escapes farther apart than this are views of their own
 
 int hex_value(char c) {
@@ -34,7 +34,7 @@ void append_utf8(std::string& out, uint32_t c) {
 
 struct Escape {
   uint32_t value = 0;
-  size_t length = 0;    // 0: none here
+  size_t length = 0;     // 0: none here
   bool is_byte = false;  // else a code point
 };
 
@@ -102,14 +102,14 @@ struct Entity {
 };
 // Those of HTML's table that stand for a character of ASCII, or for nothing that is seen.
 constexpr Entity kEntities[] = {
-    {"amp", '&'},     {"lt", '<'},      {"gt", '>'},      {"quot", '"'},     {"apos", '\''},     {"nbsp", ' '},
-    {"lowbar", '_'},  {"UnderBar", '_'}, {"hyphen", '-'},  {"dash", '-'},     {"period", '.'},    {"colon", ':'},
-    {"sol", '/'},     {"bsol", '\\'},   {"equals", '='},  {"num", '#'},      {"commat", '@'},    {"plus", '+'},
-    {"dollar", '$'},  {"percnt", '%'},  {"semi", ';'},    {"comma", ','},    {"excl", '!'},      {"ast", '*'},
-    {"midast", '*'},  {"lpar", '('},    {"rpar", ')'},    {"lsqb", '['},     {"lbrack", '['},    {"rsqb", ']'},
-    {"rbrack", ']'},  {"lcub", '{'},    {"lbrace", '{'},  {"rcub", '}'},     {"rbrace", '}'},    {"verbar", '|'},
-    {"vert", '|'},    {"grave", '`'},   {"Hat", '^'},     {"quest", '?'},    {"Tab", '\t'},      {"NewLine", '\n'},
-    {"shy", 0xad},    {"zwnj", 0x200c}, {"zwj", 0x200d},  {"lrm", 0x200e},   {"rlm", 0x200f},    {"ZeroWidthSpace", 0x200b},
+    {"amp", '&'},    {"lt", '<'},       {"gt", '>'},     {"quot", '"'},   {"apos", '\''},  {"nbsp", ' '},
+    {"lowbar", '_'}, {"UnderBar", '_'}, {"hyphen", '-'}, {"dash", '-'},   {"period", '.'}, {"colon", ':'},
+    {"sol", '/'},    {"bsol", '\\'},    {"equals", '='}, {"num", '#'},    {"commat", '@'}, {"plus", '+'},
+    {"dollar", '$'}, {"percnt", '%'},   {"semi", ';'},   {"comma", ','},  {"excl", '!'},   {"ast", '*'},
+    {"midast", '*'}, {"lpar", '('},     {"rpar", ')'},   {"lsqb", '['},   {"lbrack", '['}, {"rsqb", ']'},
+    {"rbrack", ']'}, {"lcub", '{'},     {"lbrace", '{'}, {"rcub", '}'},   {"rbrace", '}'}, {"verbar", '|'},
+    {"vert", '|'},   {"grave", '`'},    {"Hat", '^'},    {"quest", '?'},  {"Tab", '\t'},   {"NewLine", '\n'},
+    {"shy", 0xad},   {"zwnj", 0x200c},  {"zwj", 0x200d}, {"lrm", 0x200e}, {"rlm", 0x200f}, {"ZeroWidthSpace", 0x200b},
 };
 
 Escape ampersand(std::string_view text, size_t at) {
@@ -153,9 +153,10 @@ bool is_reason(std::string_view text, size_t at) {
     case '\\':
       return next == 'x' || next == 'u' || next == 'U' || next == '/' || (next >= '0' && next <= '7');
     case '&':
-      return next == '#' || (next != ' ' && next != '&' && text.substr(at + 1, 4) != "amp;" &&
-                             text.substr(at + 1, 3) != "lt;" && text.substr(at + 1, 3) != "gt;" &&
-                             text.substr(at + 1, 5) != "quot;" && text.substr(at + 1, 5) != "nbsp;") ||
+      return next == '#' ||
+             (next != ' ' && next != '&' && text.substr(at + 1, 4) != "amp;" && text.substr(at + 1, 3) != "lt;" &&
+              text.substr(at + 1, 3) != "gt;" && text.substr(at + 1, 5) != "quot;" &&
+              text.substr(at + 1, 5) != "nbsp;") ||
              text.substr(at + 1, 5) == "amp;#";
   }
   return false;
@@ -224,7 +225,7 @@ void for_each_cluster(std::string_view text, std::string_view marks, Reason is_r
 // "=41" and soft line ends; few of them may be something else ("a=41"), so that only several make a view.
 bool is_quoted_byte(std::string_view text, size_t at) {
   if (at + 1 >= text.size()) return false;
-  if (text[at + 1] == '\n' || text[at + 1] == '\r') return true;
+  if (text[at + 1] == '\n' || text.substr(at + 1, 2) == "\r\n") return true;
   uint32_t value;
   return read_digits(text, at + 1, 16, 2, value) == 2;
 }
@@ -232,12 +233,13 @@ bool is_quoted_byte(std::string_view text, size_t at) {
 }  // namespace
 
 void decode_escapes(std::string_view text, Views& views) {
-  for_each_cluster(text, "%\\&", [&](size_t at) { return is_reason(text, at) && escape_at(text, at).length != 0; },
-                   [&](size_t first, size_t last) {
-                     const size_t begin = first > kMargin ? first - kMargin : 0;
-                     const size_t end = std::min(text.size(), last + kMargin);
-                     views.push_back(unescape(text, begin, end));
-                   });
+  for_each_cluster(
+      text, "%\\&", [&](size_t at) { return is_reason(text, at) && escape_at(text, at).length != 0; },
+      [&](size_t first, size_t last) {
+        const size_t begin = first > kMargin ? first - kMargin : 0;
+        const size_t end = std::min(text.size(), last + kMargin);
+        views.push_back(unescape(text, begin, end));
+      });
 }
 
 void decode_quoted_printable(std::string_view text, Views& views) {

@@ -17,8 +17,8 @@ namespace {
 
 constexpr size_t kRunLeast = 16;
 constexpr size_t kProbeStep = 13;
-constexpr size_t kGapLimit = 24;       // line end and indentation between two lines of a run
-constexpr size_t kGroupGapLimit = 4;   // ", " or "\" between two groups
+constexpr size_t kGapLimit = 24;      // line end and indentation between two lines of a run
+constexpr size_t kGroupGapLimit = 4;  // ", " or "\" between two groups
 constexpr size_t kBase58Limit = 200;
 
 bool in_run(char c) { return digit_of(kBase64, c) >= 0; }
@@ -234,6 +234,7 @@ size_t take_lines(std::string_view text, size_t begin, size_t end, Views& views)
   Compact run;
   run.append(text, begin, end);
   const size_t width = end - begin;
+  size_t full = run.text.size();  // without a shorter last line, which may be a word of what follows
   while (const size_t gap = line_gap(text, end)) {
     const size_t next = end + gap, next_end = run_end(text, next);
     const size_t length = next_end - next;
@@ -241,8 +242,15 @@ size_t take_lines(std::string_view text, size_t begin, size_t end, Views& views)
     run.append(text, next, next_end);
     end = next_end;
     if (length < width) break;
+    full = run.text.size();
   }
   add_views(run, views);
+  if (full != run.text.size()) {
+    run.text.resize(full);
+    run.pieces.pop_back();
+    add_base32(run, views);
+    add_base58(run, views);
+  }
   return end;
 }
 
@@ -252,7 +260,10 @@ enum class Radix { none, octal, decimal, hex, binary };
 void add_numbers(const std::vector<std::pair<size_t, size_t>>& groups, std::string_view text, Views& views) {
   for (const Radix radix : {Radix::hex, Radix::decimal, Radix::octal, Radix::binary}) {
     View view;
-    view.through = radix == Radix::hex ? "hex" : radix == Radix::decimal ? "decimal" : radix == Radix::octal ? "octal" : "binary";
+    view.through = radix == Radix::hex       ? "hex"
+                   : radix == Radix::decimal ? "decimal"
+                   : radix == Radix::octal   ? "octal"
+                                             : "binary";
     const uint32_t base = radix == Radix::hex ? 16 : radix == Radix::decimal ? 10 : radix == Radix::octal ? 8 : 2;
     for (const auto& [begin, end] : groups) {
       std::string_view group = text.substr(begin, end - begin);
@@ -280,7 +291,8 @@ void add_numbers(const std::vector<std::pair<size_t, size_t>>& groups, std::stri
 }
 
 bool is_number(std::string_view group) {
-  return group.size() <= 4 && std::all_of(group.begin(), group.end(), [](char c) { return digit_of(kHex, c) >= 0 || c == 'x' || c == 'X'; });
+  return group.size() <= 4 &&
+         std::all_of(group.begin(), group.end(), [](char c) { return digit_of(kHex, c) >= 0 || c == 'x' || c == 'X'; });
 }
 
 // The next group: separated by at most kGroupGapLimit bytes that are of no alphabet.
@@ -297,7 +309,8 @@ size_t take_groups(std::string_view text, size_t begin, size_t end, Views& views
   const size_t length = end - begin;
   const auto second = next_group(text, end);
   if (!second) return end;
-  const bool numbers = is_number(text.substr(begin, length)) && is_number(text.substr(second->first, second->second - second->first));
+  const bool numbers =
+      is_number(text.substr(begin, length)) && is_number(text.substr(second->first, second->second - second->first));
   if (second->second - second->first != length && !numbers) return end;
   // The probe may have hit any group: back to the first.
   const size_t gap = second->first - end;

@@ -81,9 +81,9 @@ void fold(View& view, uint32_t c) {
   }
   std::array<utf8proc_int32_t, 32> parts;
   int boundary = 0;
-  const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts.data(), parts.size(),
-                                             static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT),
-                                             &boundary);
+  const auto count =
+      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts.data(), parts.size(),
+                              static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT), &boundary);
   for (ssize_t i = 0; i < count && i < static_cast<ssize_t>(parts.size()); ++i) {
     const auto part = static_cast<uint32_t>(parts[static_cast<size_t>(i)]);
     if (part < 0x80) {
@@ -133,7 +133,8 @@ size_t next_foreign(std::string_view text, size_t at) {
 
 // Back to the first byte of a character.
 size_t align(std::string_view text, size_t at) {
-  for (int i = 0; i < 3 && at > 0 && at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; ++i) --at;
+  for (int i = 0; i < 3 && at > 0 && at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; ++i)
+    --at;
   return at;
 }
 
@@ -161,11 +162,12 @@ void decode_unicode(std::string_view text, Views& views) {
 void decode_wide(std::string_view text, Views& views) {
   size_t at = text.find('\0');
   for (; at != std::string_view::npos && at < text.size(); at = text.find('\0', at)) {
-    // Which of the forms: one letter and one or three zeros, in either order. Looked at from the letter on.
-    bool found = false;
+    // Which of the forms: one letter and one or three zeros, in either order. What stands before or behind may make a
+    // text of the one order look like one of the other that lacks a letter, so that both may be views.
+    size_t seen = 0;
     for (const size_t width : {size_t{4}, size_t{2}}) {
       for (const bool little : {true, false}) {
-        const size_t back = little ? 1 : width == 4 ? 0 : 0;
+        const size_t back = little ? 1 : 0;
         if (at < back) continue;
         size_t i = at - back;
         View view;
@@ -185,13 +187,11 @@ void decode_wide(std::string_view text, Views& views) {
         view.map.add(view.bytes.size(), i);
         if (view.bytes.size() < 8) continue;
         views.push_back(std::move(view));
-        at = i;
-        found = true;
-        break;
+        seen = std::max(seen, i);
       }
-      if (found) break;
+      if (seen != 0) break;
     }
-    if (!found) ++at;
+    at = std::max(seen, at + 1);
   }
 }
 

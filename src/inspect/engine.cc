@@ -10,7 +10,7 @@ namespace stockade::inspect {
 
 namespace {
 
-constexpr size_t kKeywordLeast = 4;  // shorter prefixes backwards or in ROT13 would be everywhere
+constexpr size_t kKeywordLeast = 4;        // shorter prefixes backwards or in ROT13 would be everywhere
 constexpr size_t kProgramLimit = 8 << 20;  // RE2's memory for one pattern
 
 std::string escape_literal(std::string_view text) {

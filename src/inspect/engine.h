@@ -3,9 +3,9 @@
 // inspect. Scanner: what one thread needs to use it (scratch memory); not shared.
 //
 // A scan has two stages. All patterns at once run over the raw bytes; only where one ends, RE2 finds where the match
-// starts and what the secret in it is, and the validators judge that. Then the decoders (decode.h) look for encoded text,
-// and what they find is scanned the same way, to depth 6. The work is bounded by a budget that grows with the input; where
-// it runs out, that is a finding.
+// starts and what the secret in it is, and the validators judge that. Then the decoders (decode.h) look for encoded
+// text, and what they find is scanned the same way, to depth 6. The work is bounded by a budget that grows with the
+// input; where it runs out, that is a finding.
 //
 // Not covered: values split over several places (the caller joins them), and encodings that no decoder knows.
 #pragma once
@@ -27,9 +27,9 @@ class RE2;
 namespace stockade::inspect {
 
 inline constexpr int kDepthLimit = 6;
-inline constexpr size_t kMatchLimit = 1000;           // findings of one scan; further ones are not listed
-inline constexpr size_t kWorkLeast = 1 << 20;         // decoded bytes that any scan may cost
-inline constexpr size_t kWorkPerByte = 24;            // and how many more for each byte of input
+inline constexpr size_t kMatchLimit = 1000;    // findings of one scan; further ones are not listed
+inline constexpr size_t kWorkLeast = 1 << 20;  // decoded bytes that any scan may cost
+inline constexpr size_t kWorkPerByte = 24;     // and how many more for each byte of input
 inline constexpr std::string_view kKnownRule = "known-value";
 inline constexpr std::string_view kCanaryRule = "canary";
 inline constexpr std::string_view kBudgetRule = "inspection-budget";

@@ -22,9 +22,9 @@ struct Finding {
   std::string title;
   Severity severity = Severity::high;
   Direction direction = Direction::out;
-  std::string place;        // "body", "header:authorization", "query:key"
-  std::string through;      // what it was decoded through, outermost first: "gzip,base64"; empty: it stood there plainly
-  uint64_t begin = 0;       // in the raw bytes of the place: [begin, end) is what must not leave
+  std::string place;    // "body", "header:authorization", "query:key"
+  std::string through;  // what it was decoded through, outermost first: "gzip,base64"; empty: it stood there plainly
+  uint64_t begin = 0;   // in the raw bytes of the place: [begin, end) is what must not leave
   uint64_t end = 0;
   std::string excerpt;      // masked: "AKIA…(20)"
   std::string fingerprint;  // hex

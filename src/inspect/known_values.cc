@@ -41,7 +41,8 @@ Result<KnownValues> KnownValues::create(const std::vector<KnownValue>& values, c
   known.key_ = key;
   // Odd, and not to be guessed: nobody fills the filter's places on purpose.
   std::array<uint8_t, 16> derived;
-  crypto_generichash(derived.data(), derived.size(), reinterpret_cast<const uint8_t*>("filter"), 6, key.data(), key.size());
+  crypto_generichash(derived.data(), derived.size(), reinterpret_cast<const uint8_t*>("filter"), 6, key.data(),
+                     key.size());
   std::memcpy(&known.multiplier_, derived.data(), 8);
   known.multiplier_ |= 1;
   known.filter_.resize(kFilterBits / 64);
@@ -81,7 +82,8 @@ void KnownValues::add(uint32_t value, std::string_view text, uint8_t form) {
     uint64_t word;
     std::memcpy(&word, text.data() + at, 8);
     word *= multiplier_;
-    for (const uint64_t bit : {word >> 46, word >> 28 & (kFilterBits - 1)}) filter_[bit / 64] |= uint64_t{1} << bit % 64;
+    for (const uint64_t bit : {word >> 46, word >> 28 & (kFilterBits - 1)})
+      filter_[bit / 64] |= uint64_t{1} << bit % 64;
     const uint64_t hashed = hash(text.substr(at, length));
     if (windows_.count(hashed) >= kSameWindows) continue;  // one character again and again
     windows_.emplace(hashed, Window{value, static_cast<uint32_t>(at), form, length});

@@ -1,6 +1,7 @@
-// Values that are known and must not leave: the run's own secrets, the host user's, canaries. None is kept: of each, only
-// keyed fingerprints of its windows (every 12 bytes that follow one another, or all of a shorter value), as they stand,
-// in ROT13 and backwards. Other encodings are undone by the decoders, and the views looked through like the raw bytes.
+// Values that are known and must not leave: the run's own secrets, the host user's, canaries. None is kept: of each,
+// only keyed fingerprints of its windows (every 12 bytes that follow one another, or all of a shorter value), as they
+// stand, in ROT13 and backwards. Other encodings are undone by the decoders, and the views looked through like the raw
+// bytes.
 //
 // Looking costs one multiplication and one look into 32 KiB for each byte. The first filter is fast and not keyed
 // well; what passes it is compared by BLAKE2b under the engine's key.
@@ -18,7 +19,7 @@
 
 namespace stockade::inspect {
 
-inline constexpr size_t kKnownLeast = 8;         // shorter values would be found everywhere
+inline constexpr size_t kKnownLeast = 8;          // shorter values would be found everywhere
 inline constexpr size_t kKnownLimit = 64 * 1024;  // of one value
 inline constexpr size_t kKnownWindow = 12;
 inline constexpr size_t kKnownCount = 4096;
@@ -40,7 +41,7 @@ class KnownValues {
     uint32_t value = 0;  // index into names()
     size_t begin = 0;
     size_t end = 0;
-    bool whole = false;  // else a piece of at least half the value, or 16 bytes
+    bool whole = false;        // else a piece of at least half the value, or 16 bytes
     std::string_view through;  // "", "rot13" or "reversed"
   };
   struct Name {

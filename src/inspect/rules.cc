@@ -34,8 +34,8 @@ constexpr std::array<std::pair<std::string_view, Validator>, 13> kValidators = {
 // does.
 std::string assignment_pattern(std::string_view names, std::string_view value) {
   return fmt::format(
-      R"((?i:(?:^|[^a-z0-9]|_)(?:{})[\w.\-]{{0,30}}["'\]\\]{{0,3}}\s{{0,3}}(?::=|=>|[:=>]|\s)\s{{0,3}}(?:Bearer |Basic )?["'`\\]{{0,3}}))"
-      R"(({})(?:[^A-Za-z0-9_+/=\-]|$))",
+      R"((?i:(?:(?:^|[^a-z0-9]|_)(?:{0})[\w.\-]{{0,30}}["'\]\\]{{0,3}}\s{{0,3}}(?::=|=>|[:=>])|--?[\w-]{{0,20}}(?:{0})[\w-]{{0,20}} ))"
+      R"(\s{{0,3}}(?:Bearer |Basic )?["'`\\]{{0,3}})({1})(?:[^A-Za-z0-9_+/=\-]|$))",
       names, value);
 }
 
@@ -60,7 +60,8 @@ class RuleReader {
     rules.push_back(std::move(rule));
   }
   void error(const Node& node, std::string message) {
-    if (errors.size() < 4000) errors += fmt::format("{}{}:{}: {}", errors.empty() ? "" : "\n", file_, node.line, message);
+    if (errors.size() < 4000)
+      errors += fmt::format("{}{}:{}: {}", errors.empty() ? "" : "\n", file_, node.line, message);
   }
 
   std::vector<Rule> rules;
@@ -125,7 +126,8 @@ class RuleReader {
         error(node, fmt::format("{}: a pattern is needed", rule.id));
       return;
     }
-    if (rule.pattern.size() > kRulePatternLimit) return error(node, fmt::format("{}: the pattern is too long", rule.id));
+    if (rule.pattern.size() > kRulePatternLimit)
+      return error(node, fmt::format("{}: the pattern is too long", rule.id));
     re2::RE2::Options options;
     options.set_log_errors(false);
     options.set_encoding(re2::RE2::Options::EncodingLatin1);

@@ -1,7 +1,7 @@
-// Rules are data. A rule says how one kind of secret looks: a pattern (RE2 syntax; where it has a group, the first group
-// is the secret and the rest its context), the validators that a match must pass, and examples that it must and must
-// not match, which the unit tests run. The built-in ones are rules/secrets.yaml, compiled into the library; a user's
-// own load the same way, through the same bounds (policy/yaml_tree.h).
+// Rules are data. A rule says how one kind of secret looks: a pattern (RE2 syntax; where it has a group, the first
+// group is the secret and the rest its context), the validators that a match must pass, and examples that it must and
+// must not match, which the unit tests run. The built-in ones are rules/secrets.yaml, compiled into the library; a
+// user's own load the same way, through the same bounds (policy/yaml_tree.h).
 //
 // Instead of a pattern a rule may give `names` and `value`: then the secret is a value assigned to something that is
 // called like one of the names, in any of the usual notations (key: value, KEY=value, "key" => "value", --key value,
@@ -52,8 +52,8 @@ struct Rule {
   double entropy = 0;  // least Shannon entropy of the secret, bits a character
   size_t span = kSpanDefault;
   // What the first stage looks for instead of the pattern, where that is cheaper: must match inside of every match.
-  // "digits" and "run": begins with no literal, and is looked for where ten digits or more are together, or fifty letters
-  // and digits without a break.
+  // "digits" and "run": begins with no literal, and is looked for where ten digits or more are together, or fifty
+  // letters and digits without a break.
   std::string prefilter;
   std::vector<std::string> examples;
   std::vector<std::string> counterexamples;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include "inspect/alphabets.h"
 #include "inspect/engine.h"
@@ -11,13 +12,19 @@ namespace stockade::inspect {
 
 namespace {
 
-constexpr size_t kTurnedBefore = 64;   // around a prefix in ROT13, or before a backward one's end
+constexpr size_t kTurnedBefore = 64;  // around a prefix in ROT13, or before a backward one's end
 constexpr size_t kTurnedAfter = 700;
-constexpr size_t kPhraseStep = 40;     // twelve words of three letters or more, and what is between them, are longer
-constexpr size_t kLongRun = 50;        // the shortest of what `prefilter: run` rules look for
+constexpr size_t kPhraseStep = 40;  // twelve words of three letters or more, and what is between them, are longer
+constexpr size_t kLongRun = 50;     // the shortest of what `prefilter: run` rules look for
 constexpr size_t kPhraseGap = 8;
+constexpr size_t kPhraseDistinct = 6;
 constexpr size_t kPhraseWords = 64;
-constexpr size_t kTriggerLimit = 64;   // of a level: hostile text repeats them
+constexpr size_t kTriggerLimit = 64;  // of a level: hostile text repeats them
+
+// What people put between the words of a phrase: blanks, line ends, commas, quotes, numbers; not what code does.
+bool is_phrase_gap(std::string_view gap) {
+  return gap.find_first_not_of(" \t\r\n,;\"'0123456789.-|\\") == std::string_view::npos;
+}
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -71,8 +78,8 @@ int Scanner::on_hit(unsigned id, unsigned long long, unsigned long long to, unsi
 void Scanner::prefilter(std::string_view bytes) {
   for (const Hit& hit : hits_) last_hit_[hit.id] = 0;
   hits_.clear();
-  hs_scan(engine_->database_, bytes.data(), static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30)), 0, scratch_,
-          &Scanner::on_hit, this);
+  hs_scan(engine_->database_, bytes.data(), static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30)), 0,
+          scratch_, &Scanner::on_hit, this);
 }
 
 // Card numbers and IBANs begin with no literal, and would cost the prefilter as much as all other rules together. They
@@ -158,8 +165,8 @@ void Scanner::add(const Level& level, size_t begin, size_t end, Match match, std
   if (matches_.size() >= kMatchLimit) return;
   for (const Level* at = &level; at->view; at = at->parent) {
     std::tie(begin, end) = at->view->source_of(begin, end);
-    match.through = match.through.empty() ? std::string(at->view->through)
-                                          : fmt::format("{},{}", at->view->through, match.through);
+    match.through =
+        match.through.empty() ? std::string(at->view->through) : fmt::format("{},{}", at->view->through, match.through);
   }
   match.begin = begin;
   match.end = end;
@@ -216,7 +223,7 @@ void Scanner::find_phrases(const Level& level) {
       while (begin > floor && end - begin <= 9 && is_letter(text[begin - 1])) --begin;
       if (begin == end) break;
       word = word_from(begin);
-      if (word.index < 0 || word.end != end) break;
+      if (word.index < 0 || word.end != end || !is_phrase_gap(text.substr(end, words.front().begin - end))) break;
       words.insert(words.begin(), word);
     }
     while (words.size() < kPhraseWords) {
@@ -224,13 +231,14 @@ void Scanner::find_phrases(const Level& level) {
       while (begin < text.size() && begin - words.back().end < kPhraseGap && !is_letter(text[begin])) ++begin;
       if (begin >= text.size() || begin == words.back().end || !is_letter(text[begin])) break;
       word = word_from(begin);
-      if (word.index < 0) break;
+      if (word.index < 0 || !is_phrase_gap(text.substr(words.back().end, begin - words.back().end))) break;
       words.push_back(word);
     }
     if (words.size() < 12) continue;
     std::vector<int> indices;
     for (const Word& w : words) indices.push_back(w.index);
-    if (std::adjacent_find(indices.begin(), indices.end(), std::greater_equal<>()) == indices.end()) continue;  // a dictionary
+    if (std::adjacent_find(indices.begin(), indices.end(), std::greater_equal<>()) == indices.end())
+      continue;  // a dictionary
     for (size_t count : {24, 21, 18, 15, 12}) {
       size_t first = 0;
       while (first + count <= words.size() &&
@@ -238,6 +246,9 @@ void Scanner::find_phrases(const Level& level) {
                                    indices.begin() + static_cast<ptrdiff_t>(first + count)}))
         ++first;
       if (first + count > words.size()) continue;
+      const std::set<int> distinct(indices.begin() + static_cast<ptrdiff_t>(first),
+                                   indices.begin() + static_cast<ptrdiff_t>(first + count));
+      if (distinct.size() < kPhraseDistinct) continue;
       Match match;
       match.rule = engine_->phrase_rule_;
       match.severity = rule.severity;
@@ -268,11 +279,13 @@ void Scanner::follow_trigger(const Level& level, const Hit& hit, Views& views) {
   switch (engine_->triggers_[hit.id - engine_->rules_.size()]) {
     case Engine::Trigger::rot13:
       if (!level.turned)
-        views.push_back(decode_rot13(text, before(hit.first, kTurnedBefore), std::min(text.size(), hit.last + kTurnedAfter)));
+        views.push_back(
+            decode_rot13(text, before(hit.first, kTurnedBefore), std::min(text.size(), hit.last + kTurnedAfter)));
       break;
     case Engine::Trigger::reversed:
       if (!level.turned)
-        views.push_back(decode_reversed(text, before(hit.first, kTurnedAfter), std::min(text.size(), hit.last + kTurnedBefore)));
+        views.push_back(
+            decode_reversed(text, before(hit.first, kTurnedAfter), std::min(text.size(), hit.last + kTurnedBefore)));
       break;
     case Engine::Trigger::gzip:
       note_inflated(level, inflate(text, hit.first - 3, Compression::gzip, limits, views));
@@ -292,7 +305,8 @@ void Scanner::follow_trigger(const Level& level, const Hit& hit, Views& views) {
                static_cast<size_t>(static_cast<unsigned char>(text[at + offset + 1])) << 8;
       };
       const size_t data = at + 30 + word(26) + word(28);
-      if (word(8) == 8 && data < text.size()) note_inflated(level, inflate(text, data, Compression::deflate, limits, views));
+      if (word(8) == 8 && data < text.size())
+        note_inflated(level, inflate(text, data, Compression::deflate, limits, views));
       break;
     }
   }
@@ -312,8 +326,12 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
   // zlib has two bytes of magic only: looked for at the start of what was decoded.
   if (level.bytes.size() >= 8 && level.bytes[0] == 0x78 &&
       (0x7800 | static_cast<unsigned char>(level.bytes[1])) % 31 == 0)
-    note_inflated(level, inflate(level.bytes, 0, Compression::zlib, InflateLimits{.bytes = std::min(work_left_, InflateLimits().bytes)}, views));
+    note_inflated(level, inflate(level.bytes, 0, Compression::zlib,
+                                 InflateLimits{.bytes = std::min(work_left_, InflateLimits().bytes)}, views));
   for (const View& view : views) {
+    // Folding what is folded already changes nothing; and a view that is as it was leads nowhere.
+    if (level.view && view.through == level.view->through && (view.through == "unicode" || view.bytes == level.bytes))
+      continue;
     if (view.bytes.size() > work_left_ || level.depth + 1 > kDepthLimit) {
       if (std::exchange(out_of_budget_, true)) return;
       Match match;
@@ -333,9 +351,11 @@ void Scanner::scan_level(const Level& level) {
   if (level.bytes.size() < 8) return;
   prefilter(level.bytes);
   std::vector<Hit> hits(hits_.begin(), hits_.end());
-  find_numbers(level.bytes, hits);
+  // Numbers of a table that were put together are no card.
+  if (!level.view || level.view->through != "spaced") find_numbers(level.bytes, hits);
   find_long_runs(level.bytes, hits);
-  std::sort(hits.begin(), hits.end(), [](const Hit& a, const Hit& b) { return std::tie(a.id, a.first) < std::tie(b.id, b.first); });
+  std::sort(hits.begin(), hits.end(),
+            [](const Hit& a, const Hit& b) { return std::tie(a.id, a.first) < std::tie(b.id, b.first); });
   size_t done = 0;
   for (size_t i = 0; i < hits.size() && hits[i].id < engine_->rules_.size(); ++i) {
     if (i == 0 || hits[i].id != hits[i - 1].id) done = 0;
@@ -355,7 +375,9 @@ std::vector<Match> Scanner::scan(Direction direction, std::string_view bytes) {
   std::vector<Match> all = std::exchange(matches_, {});
   // The one that says most of those that overlap: the most severe, then the plainest, then the longest.
   std::stable_sort(all.begin(), all.end(), [](const Match& a, const Match& b) {
-    const auto depth = [](const Match& m) { return m.through.empty() ? 0 : 1 + std::count(m.through.begin(), m.through.end(), ','); };
+    const auto depth = [](const Match& m) {
+      return m.through.empty() ? 0 : 1 + std::count(m.through.begin(), m.through.end(), ',');
+    };
     if (a.severity != b.severity) return a.severity > b.severity;
     if (depth(a) != depth(b)) return depth(a) < depth(b);
     return a.end - a.begin > b.end - b.begin;
@@ -368,7 +390,8 @@ std::vector<Match> Scanner::scan(Direction direction, std::string_view bytes) {
     });
     if (!covered) kept.push_back(std::move(match));
   }
-  std::sort(kept.begin(), kept.end(), [](const Match& a, const Match& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
+  std::sort(kept.begin(), kept.end(),
+            [](const Match& a, const Match& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
   return kept;
 }
 

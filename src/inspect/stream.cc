@@ -13,13 +13,14 @@ bool ends_word(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t' 
 StreamScanner::Fed StreamScanner::feed(std::string_view bytes, bool end) {
   Fed fed;
   while (!bytes.empty()) {
-    const size_t room = kStreamStep + scanner_->engine().longest_span() + kStreamContext - std::min(buffer_.size(), kStreamStep);
+    const size_t room =
+        kStreamStep + scanner_->engine().longest_span() + kStreamContext - std::min(buffer_.size(), kStreamStep);
     const auto piece = bytes.substr(0, std::min(room, kStreamStep));
     buffer_.append(piece);
     unscanned_ += piece.size();
     bytes.remove_prefix(piece.size());
-    const bool at_event = options_.release_at_empty_lines &&
-                          (buffer_.ends_with("\n\n") || buffer_.ends_with("\r\n\r\n"));
+    const bool at_event =
+        options_.release_at_empty_lines && (buffer_.ends_with("\n\n") || buffer_.ends_with("\r\n\r\n"));
     if (bytes.empty() && !end && !at_event && unscanned_ < kStreamLeast) return fed;
     if (!bytes.empty() || !end) step(false, fed);
   }
@@ -60,7 +61,8 @@ size_t StreamScanner::hold_from(const std::vector<Match>& matches) const {
   from = std::min(from, word);
   // The block of a private key, until its end has come.
   const auto block = buffer_.rfind("-----BEGIN");
-  if (block != std::string::npos && buffer_.find("-----END", block) == std::string::npos) from = std::min(from, std::max(block, floor));
+  if (block != std::string::npos && buffer_.find("-----END", block) == std::string::npos)
+    from = std::min(from, std::max(block, floor));
   // A match leaves as a whole, or not yet. From behind, because holding one may cut the one before.
   for (auto match = matches.rbegin(); match != matches.rend(); ++match)
     if (match->rule != Match::kBudget && match->begin < from && match->end > from) from = std::max(match->begin, floor);
@@ -77,7 +79,8 @@ bool StreamScanner::is_new(const Match& match) {
   if (match.rule == Match::kBudget) return !std::exchange(told_budget_, true);
   const uint64_t begin = base_ + match.begin, end = base_ + match.end;
   for (const Told& told : told_)
-    if (told.begin < end && begin < told.end && (told.fingerprint == match.fingerprint || end <= told.end)) return false;
+    if (told.begin < end && begin < told.end && (told.fingerprint == match.fingerprint || end <= told.end))
+      return false;
   told_.push_back({match.fingerprint, begin, end});
   return true;
 }

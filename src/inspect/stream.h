@@ -1,10 +1,10 @@
-// StreamScanner: one direction of one flow, inspected while it passes. The caller keeps the bytes that it has fed and not
-// yet let go; each feed says how many of them may leave now, and what was found in exactly those. So no byte of a finding
-// leaves before the finding is known, and a secret that is split over feeds is found like one that is not.
+// StreamScanner: one direction of one flow, inspected while it passes. The caller keeps the bytes that it has fed and
+// not yet let go; each feed says how many of them may leave now, and what was found in exactly those. So no byte of a
+// finding leaves before the finding is known, and a secret that is split over feeds is found like one that is not.
 //
-// Held back are: the last kStreamHold bytes, and from its beginning whatever is still growing (a match, a word without an
-// end, a key's block), up to the engine's longest span. Memory is constant, whatever the length of the stream: one step, the
-// held bytes, and kStreamContext bytes before them that have left and still give context.
+// Held back are: the last kStreamHold bytes, and from its beginning whatever is still growing (a match, a word without
+// an end, a key's block), up to the engine's longest span. Memory is constant, whatever the length of the stream: one
+// step, the held bytes, and kStreamContext bytes before them that have left and still give context.
 //
 // Not covered: values spread wider than that, and compressed data that is longer (content encodings are the caller's to
 // undo, before the bytes come here).
@@ -22,8 +22,8 @@ inline constexpr size_t kStreamLeast = 512;       // fewer new bytes than this w
 struct StreamOptions {
   Direction direction = Direction::out;
   std::string place = "body";
-  // Events (SSE) are let go where they end, at an empty line, instead of when kStreamHold more bytes have come: a model's
-  // words would otherwise come late. Something that is growing is held all the same.
+  // Events (SSE) are let go where they end, at an empty line, instead of when kStreamHold more bytes have come: a
+  // model's words would otherwise come late. Something that is growing is held all the same.
   bool release_at_empty_lines = false;
 };
 
@@ -47,9 +47,9 @@ class StreamScanner {
 
   Scanner* scanner_;
   StreamOptions options_;
-  std::string buffer_;   // context, then what is held
-  uint64_t base_ = 0;    // the stream's offset of buffer_[0]
-  size_t context_ = 0;   // bytes of buffer_ that have left
+  std::string buffer_;  // context, then what is held
+  uint64_t base_ = 0;   // the stream's offset of buffer_[0]
+  size_t context_ = 0;  // bytes of buffer_ that have left
   size_t unscanned_ = 0;
   struct Told {
     std::string fingerprint;

@@ -23,7 +23,7 @@ const std::string kToken = "glpat-Zk82hdKq01mmXv93bQwe";  // made up
 
 struct Flow {
   std::vector<Finding> findings;
-  std::string left;       // what has left so far
+  std::string left;             // what has left so far
   uint64_t first_leak = ~0ull;  // a byte that left before its finding came
 };
 
@@ -165,7 +165,11 @@ TEST(Scanner, TakesContextFromThePlace) {
 TEST(Scanner, FindsWhatLabelsOfAHostCarry) {
   auto scanner = Scanner::create(engine());
   ASSERT_TRUE(scanner);
-  EXPECT_EQ(scanner->scan_value(Direction::out, "host", "676c7061742d5a6b3832.68644b7130316d6d5876.3933625177.65.evil.example").size(), 1u);
+  EXPECT_EQ(
+      scanner
+          ->scan_value(Direction::out, "host", "676c7061742d5a6b3832.68644b7130316d6d5876.3933625177.65.evil.example")
+          .size(),
+      1u);
 }
 
 TEST(Scanner, SaysWhereItsBudgetEnded) {

@@ -126,7 +126,9 @@ bool is_ssn(std::string_view text) {
   if (digits.size() != 9) return false;
   const int area = std::stoi(digits.substr(0, 3));
   // Numbers that advertisements made famous, and the series that documentation counts with.
-  if (digits == "078051120" || digits == "219099999" || digits == "123456789" || digits == "111111111") return false;
+  if (digits == "078051120" || digits == "219099999" || digits == "123456789" || digits == "111111111" ||
+      digits == "111223333" || digits == "123121234")
+    return false;
   return area != 0 && area != 666 && area < 900 && digits.substr(3, 2) != "00" && digits.substr(5) != "0000";
 }
 
@@ -173,7 +175,8 @@ bool has_github_checksum(std::string_view token) {
 
 bool is_jwt_head(std::string_view token) {
   const std::string head = decode_base64_prefix(token.substr(0, token.find('.')), 2048);
-  return head.starts_with('{') && (head.find("\"alg\"") != std::string::npos || head.find("\"typ\"") != std::string::npos);
+  return head.starts_with('{') &&
+         (head.find("\"alg\"") != std::string::npos || head.find("\"typ\"") != std::string::npos);
 }
 
 bool is_passport_mrz(std::string_view text) {
@@ -187,10 +190,43 @@ bool is_placeholder(std::string_view value) {
   std::string plain;
   plain.reserve(value.size());
   for (const char c : value) plain += lower(c);
-  static constexpr std::string_view kWords[] = {
-      "example", "changeme", "change_me", "change-me", "your_", "your-", "yours", "placeholder", "dummy", "redacted",
-      "xxxx",    "****",     "....",      "<",         "${",    "{{",    "$(",    "insert",      "replace", "sample",
-      "abcdefg", "0123456",  "12345678",  "deadbeef",  "todo",  "fixme", "foobar", "not-a-",      "notreal", "fake"};
+  static constexpr std::string_view kWords[] = {"example",
+                                                "changeme",
+                                                "change_me",
+                                                "change-me",
+                                                "your_",
+                                                "your-",
+                                                "yours",
+                                                "placeholder",
+                                                "dummy",
+                                                "redacted",
+                                                "xxxx",
+                                                "****",
+                                                "....",
+                                                "<",
+                                                "${",
+                                                "{{",
+                                                "$(",
+                                                "insert",
+                                                "replace",
+                                                "sample",
+                                                "abcdefg",
+                                                "0123456",
+                                                "12345678",
+                                                "deadbeef",
+                                                "todo",
+                                                "fixme",
+                                                "foobar",
+                                                "not-a-",
+                                                "notreal",
+                                                "fake",
+                                                "gx1fbat3bv",
+                                                "p4ssw0rd",
+                                                "hunter2",
+                                                "opensesame",
+                                                "not my real",
+                                                "czzcagrsa3f0mzpnwdfmqmf0m2jw",
+                                                "2yotnfzfejr1zcsicmwpaa"};
   for (const std::string_view word : kWords)
     if (plain.find(word) != std::string::npos) return true;
   // Few different characters for its length, or a short piece again and again.
@@ -203,6 +239,26 @@ bool is_placeholder(std::string_view value) {
     if (value.substr(period) == value.substr(0, value.size() - period)) return true;
   return false;
 }
+
+namespace {
+
+// Words, each at least three letters long on average, with few digits among them. Random text changes its case, or from
+// letter to digit, at every second character.
+bool is_wordy(std::string_view part) {
+  if (part.size() <= 2) return true;
+  size_t segments = 1, digits = 0;
+  for (size_t i = 0; i < part.size(); ++i) {
+    digits += is_digit(part[i]);
+    if (!is_digit(part[i]) && !is_alpha(part[i])) return false;
+    if (i == 0) continue;
+    const bool new_word = (is_upper(part[i]) && is_lower(part[i - 1])) ||
+                          (i > 1 && is_lower(part[i]) && is_upper(part[i - 1]) && is_upper(part[i - 2]));
+    segments += new_word || is_digit(part[i]) != is_digit(part[i - 1]);
+  }
+  return digits <= 5 && digits * 3 <= part.size() + 9 && part.size() + 2 >= 3 * segments;
+}
+
+}  // namespace
 
 bool is_plain_expression(std::string_view value) {
   const size_t digits = static_cast<size_t>(std::count_if(value.begin(), value.end(), is_digit));
@@ -217,22 +273,14 @@ bool is_plain_expression(std::string_view value) {
   if (value.starts_with('/') || value.starts_with("./") || value.starts_with('$') || value.starts_with('%') ||
       value.starts_with('&') || value.starts_with('@') || value.starts_with('*'))
     return true;
-  // snake_case, kebab-case and dotted names: parts that are words, or words with a small number behind.
-  size_t parts = 0, wordy = 0;
-  for (size_t at = 0; at <= value.size();) {
-    size_t end = value.find_first_of("_-./=+&", at);
-    if (end == std::string_view::npos) end = value.size();
-    const std::string_view part = value.substr(at, end - at);
-    const size_t numbers = static_cast<size_t>(std::count_if(part.begin(), part.end(), is_digit));
-    const auto first_digit = std::find_if(part.begin(), part.end(), is_digit);
-    const bool number_last = static_cast<size_t>(part.end() - first_digit) == numbers;
-    const bool one_case = std::none_of(part.begin() + !part.empty(), part.end(), is_upper) ||
-                          std::none_of(part.begin(), part.end(), is_lower);
-    ++parts;
-    if (part.empty() || (numbers <= 4 && number_last && one_case && part.size() <= 16)) ++wordy;
+  // snake_case, kebab-case, camelCase and dotted names: every part is made of words.
+  size_t parts = 0;
+  for (size_t at = 0; at <= value.size(); ++parts) {
+    const size_t end = std::min(value.find_first_of("_-./=+&%", at), value.size());
+    if (!is_wordy(value.substr(at, end - at))) return false;
     at = end + 1;
   }
-  return parts >= 2 && wordy == parts;
+  return parts >= 2 || value.size() >= 20;
 }
 
 bool passes(Validator validator, std::string_view secret) {

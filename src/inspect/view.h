@@ -1,5 +1,5 @@
-// View: bytes decoded from other bytes, with the way back. A finding in a view is reported by the offsets that its bytes
-// have in what really leaves, however many views lie between.
+// View: bytes decoded from other bytes, with the way back. A finding in a view is reported by the offsets that its
+// bytes have in what really leaves, however many views lie between.
 #pragma once
 
 #include <cstddef>
