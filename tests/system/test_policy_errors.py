@@ -17,7 +17,7 @@ MALFORMED = {
     "dot dot": ("version: 1\nfiles: [{ host: /srv/../etc, access: read }]\n", r":2:\d+: .*\.\..*"),
     "not built: copy": ("version: 1\nfiles: [{ host: ., access: copy }]\n", r":2:\d+: .*not built.*"),
     "not built: secrets": ("version: 1\nsecrets: { K: { from: env, hosts: [a.test] } }\n", r":2:\d+: .*not built.*"),
-    "not built: inspect": ("version: 1\nnetwork: { allow: [{ host: a.test, tls: inspect }] }\n", r":2:\d+: .*not built.*"),
+    "not built: redact": ("version: 1\nnetwork: { inspect: { secrets: redact } }\n", r":2:\d+: .*not built.*"),
     "absent tls": ("version: 1\nnetwork: { allow: [{ host: a.test }] }\n", r":2:\d+: .*tls.*"),
     "rule that never matches": ("version: 1\nnetwork: { allow: [{ host: a.test, tls: passthrough, paths: [/x] }] }\n", r":2:\d+: .*"),
     "empty file": ("", r""),

@@ -33,7 +33,7 @@ def home():
     with tempfile.TemporaryDirectory() as path:
         os.chown(path, ORDINARY_UID, -1)
         # A place that the other user can reach, whatever the modes above the build folder are.
-        for name in ("stockade", "stockade-probe-victims"):
+        for name in ("stockade", "stockade-worker", "stockade-probe-victims"):
             shutil.copy(BUILD / name, path)
         os.chmod(path, 0o755)
         yield path
