@@ -69,31 +69,42 @@ View decode(std::string_view text, size_t begin, size_t end, const DigitTable& t
   return view;
 }
 
-void decode_alphabet(std::string_view text, const DigitTable& table, std::string_view through, Views& views) {
-  size_t floor = 0;
-  for (size_t probe = kRunLeast - 1; probe < text.size();) {
-    if (digit_of(table, text[probe]) < 0) {
-      probe += kRunLeast;
-      continue;
-    }
-    size_t begin = probe, end = probe + 1;
-    while (begin > floor && digit_of(table, text[begin - 1]) >= 0) --begin;
-    while (end < text.size() && digit_of(table, text[end]) >= 0) ++end;
+// The runs of one alphabet in the word [from, to).
+void decode_word(std::string_view whole, size_t from, size_t to, const DigitTable& table, std::string_view through,
+                 Views& views) {
+  for (size_t begin = from; begin < to;) {
+    size_t end = begin;
+    while (end < to && digit_of(table, whole[end]) >= 0) ++end;
     if (end - begin >= kRunLeast)
       for (size_t phase = 0; phase < 5; ++phase)
-        if (has_text_groups(text.substr(begin + phase, end - begin - phase), table))
-          views.push_back(decode(text, begin + phase, end, table, through));
-    floor = end;
-    probe = end + kRunLeast;
+        if (has_text_groups(whole.substr(begin + phase, end - begin - phase), table))
+          views.push_back(decode(whole, begin + phase, end, table, through));
+    begin = end + 1;
   }
 }
+
+bool in_word(char c) { return c > ' ' && c <= '~'; }
 
 }  // namespace
 
 void decode_base85(std::string_view text, Views& views) {
-  decode_alphabet(text, kBase85, "base85", views);
-  decode_alphabet(text, kAscii85, "ascii85", views);
-  decode_alphabet(text, kZ85, "z85", views);
+  size_t floor = 0;
+  for (size_t probe = kRunLeast - 1; probe < text.size();) {
+    if (!in_word(text[probe])) {
+      probe += kRunLeast;
+      continue;
+    }
+    size_t begin = probe, end = probe + 1;
+    while (begin > floor && in_word(text[begin - 1])) --begin;
+    while (end < text.size() && in_word(text[end])) ++end;
+    if (end - begin >= kRunLeast) {
+      decode_word(text, begin, end, kBase85, "base85", views);
+      decode_word(text, begin, end, kAscii85, "ascii85", views);
+      decode_word(text, begin, end, kZ85, "z85", views);
+    }
+    floor = end;
+    probe = end + kRunLeast;
+  }
 }
 
 }  // namespace stockade::inspect

@@ -230,8 +230,9 @@ size_t run_end(std::string_view text, size_t at) {
 }
 
 // The run and the lines that go on with it. Returns where it ends.
-size_t take_lines(std::string_view text, size_t begin, size_t end, Views& views) {
-  Compact run;
+size_t take_lines(std::string_view text, size_t begin, size_t end, Compact& run, Views& views) {
+  run.text.clear();
+  run.pieces.clear();
   run.append(text, begin, end);
   const size_t width = end - begin;
   size_t full = run.text.size();  // without a shorter last line, which may be a word of what follows
@@ -349,6 +350,7 @@ size_t take_groups(std::string_view text, size_t begin, size_t end, Views& views
 
 void decode_runs(std::string_view text, Views& views) {
   size_t floor = 0;  // everything before was taken
+  Compact run;       // used again: most runs are none, and should cost no memory
   for (size_t probe = std::min(kProbeStep, text.size()) - (text.empty() ? 0 : 1); probe < text.size();) {
     if (!in_run(text[probe])) {
       probe += kProbeStep;
@@ -357,7 +359,7 @@ void decode_runs(std::string_view text, Views& views) {
     size_t begin = probe;
     while (begin > floor && in_run(text[begin - 1])) --begin;
     size_t end = run_end(text, probe);
-    end = end - begin >= kRunLeast ? take_lines(text, begin, end, views) : take_groups(text, begin, end, views);
+    end = end - begin >= kRunLeast ? take_lines(text, begin, end, run, views) : take_groups(text, begin, end, views);
     floor = end;
     probe = std::max(probe + 1, end + kProbeStep - 1);
   }
