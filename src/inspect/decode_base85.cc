@@ -35,20 +35,24 @@ bool is_text(uint32_t value) {
   return true;
 }
 
-bool has_text_groups(std::string_view run, const DigitTable& table) {
-  size_t row = 0;
-  for (size_t at = 0; at + 5 <= run.size(); at += 5) {
-    // Most groups of other text fail by their first digit: an ASCII byte on top is 0x20 to 0x7e.
-    const int first = digit_of(table, run[at]);
-    bool text = first >= 10 && first <= 40;
-    if (text) {
-      const auto value = group_value(run.substr(at, 5), table);
+// At which of the five alignments three groups in a row are text: a bit for each.
+unsigned text_alignments(std::string_view run, const DigitTable& table) {
+  unsigned found = 0;
+  // Most groups fail by their first digit: an ASCII byte on top is 0x20 to 0x7e.
+  const auto begins = [&](size_t at) {
+    const int digit = digit_of(table, run[at]);
+    return digit >= 10 && digit <= 40;
+  };
+  for (size_t at = 0; at + 15 <= run.size(); ++at) {
+    if (!begins(at) || !begins(at + 5) || !begins(at + 10) || (found >> at % 5 & 1)) continue;
+    bool text = true;
+    for (size_t group = at; text && group < at + 15; group += 5) {
+      const auto value = group_value(run.substr(group, 5), table);
       text = value && is_text(*value);
     }
-    row = text ? row + 1 : 0;
-    if (row >= 3) return true;
+    if (text) found |= 1u << at % 5;
   }
-  return false;
+  return found;
 }
 
 View decode(std::string_view text, size_t begin, size_t end, const DigitTable& table, std::string_view through) {
@@ -75,10 +79,11 @@ void decode_word(std::string_view whole, size_t from, size_t to, const DigitTabl
   for (size_t begin = from; begin < to;) {
     size_t end = begin;
     while (end < to && digit_of(table, whole[end]) >= 0) ++end;
-    if (end - begin >= kRunLeast)
+    if (end - begin >= kRunLeast) {
+      const unsigned found = text_alignments(whole.substr(begin, end - begin), table);
       for (size_t phase = 0; phase < 5; ++phase)
-        if (has_text_groups(whole.substr(begin + phase, end - begin - phase), table))
-          views.push_back(decode(whole, begin + phase, end, table, through));
+        if (found >> phase & 1) views.push_back(decode(whole, begin + phase, end, table, through));
+    }
     begin = end + 1;
   }
 }
