@@ -1,7 +1,7 @@
 // The decoders: every one over any bytes. Whatever they make of them, a view's offsets lie inside of the input, in
-// order, and views stay within a few times the input. covers: src/inspect/decode_escapes.cc src/inspect/decode_runs.cc
-// src/inspect/decode_base85.cc covers: src/inspect/decode_unicode.cc src/inspect/decode_compressed.cc
-// src/inspect/view.cc
+// order, and views stay within a few times the input.
+// covers: src/inspect/decode_escapes.cc src/inspect/decode_runs.cc src/inspect/decode_base85.cc
+// covers: src/inspect/decode_unicode.cc src/inspect/decode_compressed.cc src/inspect/view.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

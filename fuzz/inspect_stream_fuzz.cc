@@ -1,6 +1,6 @@
 // The stream: what is found in the whole is found in its pieces, however they are cut; all bytes leave, in order; and
-// no byte of a finding leaves before it (the finding comes with its first byte). covers: src/inspect/stream.cc
-// src/inspect/scanner.cc src/inspect/known_values.cc src/inspect/validators.cc
+// no byte of a finding leaves before it (the finding comes with its first byte).
+// covers: src/inspect/stream.cc src/inspect/scanner.cc src/inspect/known_values.cc src/inspect/validators.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

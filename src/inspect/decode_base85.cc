@@ -35,20 +35,24 @@ bool is_text(uint32_t value) {
   return true;
 }
 
-bool has_text_groups(std::string_view run, const DigitTable& table) {
-  size_t row = 0;
-  for (size_t at = 0; at + 5 <= run.size(); at += 5) {
-    // Most groups of other text fail by their first digit: an ASCII byte on top is 0x20 to 0x7e.
-    const int first = digit_of(table, run[at]);
-    bool text = first >= 10 && first <= 40;
-    if (text) {
-      const auto value = group_value(run.substr(at, 5), table);
+// At which of the five alignments three groups in a row are text: a bit for each.
+unsigned text_alignments(std::string_view run, const DigitTable& table) {
+  unsigned found = 0;
+  // Most groups fail by their first digit: an ASCII byte on top is 0x20 to 0x7e.
+  const auto begins = [&](size_t at) {
+    const int digit = digit_of(table, run[at]);
+    return digit >= 10 && digit <= 40;
+  };
+  for (size_t at = 0; at + 15 <= run.size(); ++at) {
+    if (!begins(at) || !begins(at + 5) || !begins(at + 10) || (found >> at % 5 & 1)) continue;
+    bool text = true;
+    for (size_t group = at; text && group < at + 15; group += 5) {
+      const auto value = group_value(run.substr(group, 5), table);
       text = value && is_text(*value);
     }
-    row = text ? row + 1 : 0;
-    if (row >= 3) return true;
+    if (text) found |= 1u << at % 5;
   }
-  return false;
+  return found;
 }
 
 View decode(std::string_view text, size_t begin, size_t end, const DigitTable& table, std::string_view through) {
@@ -69,31 +73,43 @@ View decode(std::string_view text, size_t begin, size_t end, const DigitTable& t
   return view;
 }
 
-void decode_alphabet(std::string_view text, const DigitTable& table, std::string_view through, Views& views) {
-  size_t floor = 0;
-  for (size_t probe = kRunLeast - 1; probe < text.size();) {
-    if (digit_of(table, text[probe]) < 0) {
-      probe += kRunLeast;
-      continue;
-    }
-    size_t begin = probe, end = probe + 1;
-    while (begin > floor && digit_of(table, text[begin - 1]) >= 0) --begin;
-    while (end < text.size() && digit_of(table, text[end]) >= 0) ++end;
-    if (end - begin >= kRunLeast)
+// The runs of one alphabet in the word [from, to).
+void decode_word(std::string_view whole, size_t from, size_t to, const DigitTable& table, std::string_view through,
+                 Views& views) {
+  for (size_t begin = from; begin < to;) {
+    size_t end = begin;
+    while (end < to && digit_of(table, whole[end]) >= 0) ++end;
+    if (end - begin >= kRunLeast) {
+      const unsigned found = text_alignments(whole.substr(begin, end - begin), table);
       for (size_t phase = 0; phase < 5; ++phase)
-        if (has_text_groups(text.substr(begin + phase, end - begin - phase), table))
-          views.push_back(decode(text, begin + phase, end, table, through));
-    floor = end;
-    probe = end + kRunLeast;
+        if (found >> phase & 1) views.push_back(decode(whole, begin + phase, end, table, through));
+    }
+    begin = end + 1;
   }
 }
+
+bool in_word(char c) { return c > ' ' && c <= '~'; }
 
 }  // namespace
 
 void decode_base85(std::string_view text, Views& views) {
-  decode_alphabet(text, kBase85, "base85", views);
-  decode_alphabet(text, kAscii85, "ascii85", views);
-  decode_alphabet(text, kZ85, "z85", views);
+  size_t floor = 0;
+  for (size_t probe = kRunLeast - 1; probe < text.size();) {
+    if (!in_word(text[probe])) {
+      probe += kRunLeast;
+      continue;
+    }
+    size_t begin = probe, end = probe + 1;
+    while (begin > floor && in_word(text[begin - 1])) --begin;
+    while (end < text.size() && in_word(text[end])) ++end;
+    if (end - begin >= kRunLeast) {
+      decode_word(text, begin, end, kBase85, "base85", views);
+      decode_word(text, begin, end, kAscii85, "ascii85", views);
+      decode_word(text, begin, end, kZ85, "z85", views);
+    }
+    floor = end;
+    probe = end + kRunLeast;
+  }
 }
 
 }  // namespace stockade::inspect

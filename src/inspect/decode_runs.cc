@@ -65,18 +65,29 @@ std::string decode_bits(std::string_view digits, const DigitTable& table, int wi
   return out;
 }
 
-// Groups of four characters in a row that decode to three bytes of ASCII text.
-bool has_ascii_groups(std::string_view digits, size_t least) {
-  size_t row = 0;
-  for (size_t at = 0; at + 4 <= digits.size(); at += 4) {
-    const int first = digit_of(kBase64, digits[at]);
-    const int second = digit_of(kBase64, digits[at + 1]) & 15;
-    const int third = digit_of(kBase64, digits[at + 2]) & 3;
-    const bool ascii = first >= 8 && first < 32 && second >= 2 && second < 8 && third < 2;
-    row = ascii ? row + 1 : 0;
-    if (row >= least) return true;
+// The first character of a group whose first byte is 0x20 to 0x7f.
+consteval std::array<bool, 256> ascii_begins() {
+  std::array<bool, 256> table{};
+  for (size_t c = 0; c < 256; ++c) table[c] = kBase64[c] >= 8 && kBase64[c] < 32;
+  return table;
+}
+constexpr std::array<bool, 256> kAsciiBegins = ascii_begins();
+
+// At which of the four alignments there are four groups in a row that decode to ASCII text: a bit for each.
+unsigned ascii_alignments(std::string_view digits) {
+  unsigned found = 0;
+  const auto begins = [&](size_t at) { return kAsciiBegins[static_cast<unsigned char>(digits[at])]; };
+  for (size_t at = 0; at + 16 <= digits.size(); ++at) {
+    if (!begins(at) || !begins(at + 4) || !begins(at + 8) || !begins(at + 12)) continue;
+    bool ascii = true;
+    for (size_t group = at; ascii && group < at + 16; group += 4) {
+      const int second = digit_of(kBase64, digits[group + 1]) & 15;
+      ascii = second >= 2 && second < 8 && (digit_of(kBase64, digits[group + 2]) & 3) < 2;
+    }
+    if (ascii) found |= 1u << at % 4;
+    if (found == 15) break;
   }
-  return false;
+  return found;
 }
 
 // UTF-16 of ASCII: every second byte is zero.
@@ -104,16 +115,19 @@ bool is_worth_a_look(std::string_view bytes, size_t text_run) {
 
 void add_base64(const Compact& run, Views& views) {
   const std::string_view text = run.text;
-  bool found = false;
-  for (size_t phase = 0; phase < 4 && phase + kRunLeast <= text.size(); ++phase) {
-    if (!has_ascii_groups(text.substr(phase), 4)) continue;
-    found = true;
-    views.push_back(make_view(run, phase, text.size(), decode_bits(text.substr(phase), kBase64, 6), "base64"));
-  }
-  if (found || text.size() < kRunLeast) return;
+  const unsigned found = ascii_alignments(text);
+  for (size_t phase = 0; phase < 4; ++phase)
+    if (found >> phase & 1)
+      views.push_back(make_view(run, phase, text.size(), decode_bits(text.substr(phase), kBase64, 6), "base64"));
+  if (found != 0 || text.size() < kRunLeast) return;
   // No text, but maybe compressed or wide text: at the run's start, or behind UTF-7's plus sign.
   const size_t plus = text[0] == '+' ? 1 : 0;
-  const std::string head = decode_bits(text.substr(plus, 64), kBase64, 6);
+  const auto start = text.substr(plus, 64);
+  // gzip, zstd and zlib begin so; and wide text has a zero byte, an A or two, in every three characters.
+  static constexpr std::string_view kMagic[] = {"H4s", "KLU", "eJ", "eN", "eA", "eF"};
+  const bool magic = std::any_of(std::begin(kMagic), std::end(kMagic), [&](auto m) { return start.starts_with(m); });
+  if (!magic && std::count(start.begin(), start.end(), 'A') < 5) return;
+  const std::string head = decode_bits(start, kBase64, 6);
   const bool wide = has_wide_text(head) || has_wide_text(std::string_view(head).substr(1));
   if (is_compressed(head) || wide)
     views.push_back(make_view(run, plus, text.size(), decode_bits(text.substr(plus), kBase64, 6), "base64"));
@@ -230,8 +244,9 @@ size_t run_end(std::string_view text, size_t at) {
 }
 
 // The run and the lines that go on with it. Returns where it ends.
-size_t take_lines(std::string_view text, size_t begin, size_t end, Views& views) {
-  Compact run;
+size_t take_lines(std::string_view text, size_t begin, size_t end, Compact& run, Views& views) {
+  run.text.clear();
+  run.pieces.clear();
   run.append(text, begin, end);
   const size_t width = end - begin;
   size_t full = run.text.size();  // without a shorter last line, which may be a word of what follows
@@ -349,6 +364,7 @@ size_t take_groups(std::string_view text, size_t begin, size_t end, Views& views
 
 void decode_runs(std::string_view text, Views& views) {
   size_t floor = 0;  // everything before was taken
+  Compact run;       // used again: most runs are none, and should cost no memory
   for (size_t probe = std::min(kProbeStep, text.size()) - (text.empty() ? 0 : 1); probe < text.size();) {
     if (!in_run(text[probe])) {
       probe += kProbeStep;
@@ -357,7 +373,7 @@ void decode_runs(std::string_view text, Views& views) {
     size_t begin = probe;
     while (begin > floor && in_run(text[begin - 1])) --begin;
     size_t end = run_end(text, probe);
-    end = end - begin >= kRunLeast ? take_lines(text, begin, end, views) : take_groups(text, begin, end, views);
+    end = end - begin >= kRunLeast ? take_lines(text, begin, end, run, views) : take_groups(text, begin, end, views);
     floor = end;
     probe = std::max(probe + 1, end + kProbeStep - 1);
   }

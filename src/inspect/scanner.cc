@@ -374,13 +374,13 @@ std::vector<Match> Scanner::scan(Direction direction, std::string_view bytes) {
   scan_level({.bytes = bytes});
   std::vector<Match> all = std::exchange(matches_, {});
   // The one that says most of those that overlap: the most severe, then the plainest, then the longest.
-  std::stable_sort(all.begin(), all.end(), [](const Match& a, const Match& b) {
+  std::sort(all.begin(), all.end(), [](const Match& a, const Match& b) {
     const auto depth = [](const Match& m) {
       return m.through.empty() ? 0 : 1 + std::count(m.through.begin(), m.through.end(), ',');
     };
     if (a.severity != b.severity) return a.severity > b.severity;
     if (depth(a) != depth(b)) return depth(a) < depth(b);
-    return a.end - a.begin > b.end - b.begin;
+    return std::tuple(b.end - b.begin, a.begin, a.rule) < std::tuple(a.end - a.begin, b.begin, b.rule);
   });
   std::vector<Match> kept;
   for (Match& match : all) {

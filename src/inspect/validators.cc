@@ -340,11 +340,13 @@ Result<WordList> WordList::create(std::string_view words) {
     const size_t end = std::min(words.find('\n', at), words.size());
     const uint32_t bits = beginning_of(words.substr(at, end - at));
     list.first_letters_[bits / 64] |= uint64_t{1} << bits % 64;
-    if (end > at) list.words_.emplace(words.substr(at, end - at), index++);
+    if (end > at) list.words_.push_back({bits, index++, std::string(words.substr(at, end - at))});
     at = end + 1;
   }
   if (list.words_.size() != 2048)
     return fail(ErrorKind::internal, "the list of BIP-39 has {} words instead of 2048", list.words_.size());
+  std::sort(list.words_.begin(), list.words_.end(),
+            [](const Word& a, const Word& b) { return a.beginning < b.beginning; });
   return list;
 }
 
@@ -352,10 +354,12 @@ int WordList::index_of(std::string_view word) const {
   if (word.size() < 3 || word.size() > 8) return -1;
   const uint32_t bits = beginning_of(word);
   if (!(first_letters_[bits / 64] >> bits % 64 & 1)) return -1;
-  std::string key;
-  for (const char c : word) key += lower(c);
-  const auto found = words_.find(key);
-  return found == words_.end() ? -1 : found->second;
+  const auto found = std::lower_bound(words_.begin(), words_.end(), bits,
+                                      [](const Word& w, uint32_t value) { return w.beginning < value; });
+  if (found == words_.end() || found->text.size() != word.size()) return -1;
+  const bool same =
+      std::equal(word.begin(), word.end(), found->text.begin(), [](char a, char b) { return lower(a) == b; });
+  return same ? found->index : -1;
 }
 
 bool WordList::is_phrase(const std::vector<int>& indices) {

@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "inspect/rules.h"
@@ -41,7 +40,12 @@ class WordList {
   static bool is_phrase(const std::vector<int>& indices);
 
  private:
-  std::unordered_map<std::string, int> words_;
+  struct Word {
+    uint32_t beginning;  // its first four letters, in order of which words_ stands
+    int index;
+    std::string text;
+  };
+  std::vector<Word> words_;
   std::vector<uint64_t> first_letters_;  // a bit for each beginning of (up to) four letters
 };
 
