@@ -342,7 +342,22 @@ TextReading read_text(std::string_view text, TextFormat format) {
   const bool look =
       odd || (format == TextFormat::json && text.find("\\u") != std::string_view::npos) ||
       ((format == TextFormat::html || format == TextFormat::markdown) && text.find("&#") != std::string_view::npos);
-  reading.visible = look ? read_characters(shown, hidden) : std::move(shown);
+  if (look) {
+    // What is hidden by markup may hide something once more. Its pieces lie where it lies.
+    const size_t count = reading.hidden.size();
+    for (size_t i = 0; i < count; ++i) {
+      TextReading inner;
+      HiddenCollector collector(inner);
+      std::string cleaned = read_characters(reading.hidden[i].text, collector);
+      const size_t begin = reading.hidden[i].begin;
+      const size_t end = reading.hidden[i].end;
+      reading.hidden[i].text = std::move(cleaned);
+      for (HiddenText& piece : inner.hidden) hidden.add(piece.kind, begin, end, std::move(piece.text));
+    }
+    reading.visible = read_characters(shown, hidden);
+  } else {
+    reading.visible = std::move(shown);
+  }
   return reading;
 }
 

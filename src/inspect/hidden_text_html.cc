@@ -326,8 +326,11 @@ class HtmlReader {
 
   void attributes_of(const Tag& tag) {
     const auto add = [&](HiddenKind kind, const std::string& value) {
-      if (value.size() > 8 && value.find(' ') != std::string::npos)
-        hidden_.add(kind, at_, tag.end, decode_entities(value));
+      // One word of ASCII is a name; other scripts need no spaces.
+      const bool says = value.find(' ') != std::string::npos || std::any_of(value.begin(), value.end(), [](char c) {
+                          return static_cast<unsigned char>(c) >= 0x80;
+                        });
+      if (value.size() > 8 && says) hidden_.add(kind, at_, tag.end, decode_entities(value));
     };
     for (const Attribute& attribute : tag.attributes) {
       const std::string& name = attribute.name;

@@ -13,6 +13,8 @@ constexpr size_t kNeighbourLimit = 96;  // terms within one stretch
 struct Surroundings {
   bool quoted = false;
   bool fenced = false;
+  bool codeish = false;  // between the brackets and semicolons of a program
+  bool dense = false;    // many meanings in few words
   size_t mentions = 0;
 };
 
@@ -50,6 +52,14 @@ bool is_fenced(std::string_view view, size_t begin) {
   return fences % 2 == 1;
 }
 
+bool is_codeish(std::string_view stretch) {
+  size_t signs = 0;
+  for (const char c : stretch)
+    if (c == '{' || c == '}' || c == '(' || c == ')' || c == ';' || c == '=' || c == '$' || c == '\\' || c == '_')
+      ++signs;
+  return signs * 40 > stretch.size();
+}
+
 double sum_concepts(ConceptSet set, const std::vector<double>& weights) {
   double sum = 0;
   for (; set != 0; set &= set - 1) sum += weights[static_cast<size_t>(__builtin_ctzll(set))];
@@ -80,10 +90,12 @@ Judged judge(ConceptSet concepts, const RuleSet& rules, const Surroundings& arou
   if (origin.half_hidden) out.logit += model.half_hidden;
   if (origin.decoded) out.logit += model.decoded;
   if (origin.disguised) out.logit += model.disguised;
+  if (around.dense) out.logit += model.dense;
   // Nobody explains to a reader what the reader can't see.
   if (origin.hidden || origin.decoded) return out;
   if (around.quoted) out.logit += model.quoted;
   if (around.fenced) out.logit += model.fenced;
+  if (around.codeish) out.logit += model.codeish;
   if (around.mentions > 0) out.logit += model.mentioned;
   if (around.mentions > 2) out.logit += model.mentioned_often;
   return out;
@@ -106,6 +118,8 @@ InjectionFeatures describe(ConceptSet concepts, const RuleSet& rules, const Judg
   if (origin.decoded) out["decoded"] = 1;
   if (origin.disguised) out["disguised"] = 1;
   if (plain && around.quoted) out["quoted"] = 1;
+  if (plain && around.codeish) out["codeish"] = 1;
+  if (around.dense) out["dense"] = 1;
   if (plain && around.fenced) out["fenced"] = 1;
   if (plain && around.mentions > 0) out["mentioned"] = 1;
   if (plain && around.mentions > 2) out["mentioned_often"] = 1;
@@ -172,6 +186,8 @@ StretchModel StretchModel::from(const InjectionRules& rules) {
   out.disguised = weight("disguised");
   out.quoted = weight("quoted");
   out.fenced = weight("fenced");
+  out.codeish = weight("codeish");
+  out.dense = weight("dense");
   out.mentioned = weight("mentioned");
   out.mentioned_often = weight("mentioned_often");
   out.more_rules = weight("more_rules");
@@ -204,6 +220,8 @@ Stretch best_stretch(std::string_view view, const std::vector<TermHit>& hits, co
     Surroundings around;
     around.quoted = is_quoted(view, start.begin, end);
     around.fenced = is_fenced(view, start.begin);
+    around.codeish = is_codeish(view.substr(start.begin, end - start.begin));
+    around.dense = __builtin_popcountll(concepts) >= 4 && (end - start.begin) * 4 / start.bytes_a_character <= 130;
     const size_t from = start.begin > kContext ? start.begin - kContext : 0;
     const auto first =
         std::lower_bound(hits.begin(), hits.end(), from, [](const TermHit& hit, size_t at) { return hit.begin < at; });

@@ -28,7 +28,7 @@ struct StretchModel {
   std::vector<double> classes;
   double hidden = 0, half_hidden = 0, decoded = 0, disguised = 0, quoted = 0, fenced = 0, mentioned = 0,
          mentioned_often = 0;
-  double more_rules = 0, more_classes = 0, first_word = 0;
+  double more_rules = 0, more_classes = 0, codeish = 0, dense = 0;
   std::vector<uint8_t> class_of_rule;
   std::vector<std::string> class_names;
   std::vector<std::vector<uint8_t>> rules_with;  // by concept

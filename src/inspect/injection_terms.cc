@@ -134,7 +134,7 @@ Result<TermFinder> TermFinder::create(const InjectionRules& rules, const Folder&
     while (text.ends_with('*')) text.pop_back();
     term.ascii_word = open && written.language != "any";
     const std::string_view piece = longest_piece(text);
-    if (piece.size() < 2)
+    if (piece.empty() || (piece.size() < 2 && is_word_byte(piece[0])))
       return fail(ErrorKind::invalid_input, "injection rules: the term \"{}\" is too short", written.text);
     const auto at = static_cast<size_t>(piece.data() - text.data());
     term.before = text.substr(0, at);

@@ -15,7 +15,7 @@ constexpr size_t kDecodedSize = 16 * 1024;
 
 bool is_letter(char c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_separator(char c) { return c == ' ' || c == '.' || c == '-' || c == '_' || c == '*' || c == '|' || c == '/'; }
+bool is_separator(char c) { return c == ' ' || c == '.' || c == '-' || c == '_' || c == '*' || c == '|'; }
 
 struct Base64Table {
   std::array<int8_t, 256> value;
@@ -170,9 +170,10 @@ std::string joined_letters(std::string_view text) {
     size_t letters = 0;
     size_t at = begin;
     while (at < text.size()) {
-      if (is_letter(text[at]) && (at + 1 == text.size() || !is_letter(text[at + 1]))) {
+      const bool alone = at + 1 == text.size() || is_separator(text[at + 1]) || text[at + 1] == '\n';
+      if (!is_separator(text[at]) && text[at] != '\n' && alone) {
+        if (is_letter(text[at])) ++letters;
         piece.push_back(text[at++]);
-        ++letters;
       } else if (is_separator(text[at]) || text[at] == '\n') {
         size_t gap = 0;
         while (at < text.size() && (is_separator(text[at]) || text[at] == '\n')) ++at, ++gap;

@@ -40,7 +40,7 @@ def start(name):
 
 # What may only raise and what may only lower the score: the rest is for the data to say.
 def bounded(name, value):
-    if name in ("quoted", "fenced", "mentioned", "mentioned_often"):
+    if name in ("quoted", "fenced", "codeish", "mentioned", "mentioned_often"):
         return min(value, 0.0)
     if name.startswith(("rule.", "class.")) or name in ("hidden", "decoded", "disguised", "half_hidden"):
         return max(value, 0.0)
