@@ -105,6 +105,7 @@ struct TermFinder::Shared {
   std::vector<Term> terms;
   std::vector<std::vector<uint32_t>> by_piece;
   std::vector<uint32_t> piece_sizes;
+  size_t user = kConceptLimit;
 
   Shared() = default;
   Shared(const Shared&) = delete;
@@ -123,6 +124,7 @@ struct TermFinder::Scratch {
 
 Result<TermFinder> TermFinder::create(const InjectionRules& rules, const Folder& folder) {
   auto shared = std::make_shared<Shared>();
+  shared->user = rules.concept_named("user");
   std::map<std::string, std::vector<uint32_t>> pieces;
   for (const InjectionTerm& written : rules.terms) {
     std::string text = folder.fold(written.text).text;
@@ -216,7 +218,8 @@ void TermFinder::find(std::string_view text, std::vector<TermHit>& hits) const {
     const bool inside = kept > 0 && hit.end <= covered && !(hit.begin == cover_begin && hit.end == covered);
     const bool repeated = kept > 0 && hits[kept - 1].begin == hit.begin && hits[kept - 1].end == hit.end &&
                           hits[kept - 1].concept_index == hit.concept_index;
-    if (inside || repeated) continue;
+    // But whom an order speaks of counts beside it: "do not tell the user".
+    if ((inside && hit.concept_index != shared_->user) || repeated) continue;
     if (hit.end > covered) {
       covered = hit.end;
       cover_begin = hit.begin;

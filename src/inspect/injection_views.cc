@@ -92,12 +92,15 @@ void find_base64(std::string_view text, std::vector<DecodedRun>& out) {
   for (size_t i = kStep; i < text.size() && out.size() < kDecodedRunLimit; i += kStep) {
     if (base64_value(text[i]) < 0 || base64_value(text[i - 1]) < 0 || base64_value(text[i - kStep / 2]) < 0) continue;
     size_t begin = i;
-    while (begin > 0 && i - begin < kStep && base64_value(text[begin - 1]) >= 0) --begin;
+    while (begin > 0 && i - begin < 3 * kStep && base64_value(text[begin - 1]) >= 0) --begin;
     const size_t end = base64_end(text, i);
     if (end - begin >= kBase64Run) {
       const auto run = text.substr(begin, end - begin);
       const bool hex = std::all_of(run.begin(), run.end(), [](char c) { return hex_value(c) >= 0; });
-      std::string decoded = hex ? std::string() : from_base64(run);
+      // A word may stick to its front: one of four places is where its groups begin.
+      std::string decoded;
+      for (size_t skip = 0; skip < 4 && !hex && !reads_as_text(decoded); ++skip)
+        decoded = from_base64(run.substr(skip));
       if (reads_as_text(decoded)) out.push_back({Encoding::base64, begin, end, std::move(decoded)});
     }
     if (end > i) i += (end - i) / kStep * kStep;

@@ -5,7 +5,8 @@
     fit.py measure PROGRAM held_out.jsonl
 
 PROGRAM is the built injection_features. Of an attack, the stretch that scores highest under the model so far is the
-positive example (multiple-instance learning); of a harmless text, its three highest are negative examples. The threshold
+positive example (multiple-instance learning); of a harmless text, its three highest are negative
+examples, those of written texts thrice. The threshold
 is the logit that one in a hundred of the harmless training texts pass, machine texts and written ones alike."""
 import collections
 import json
@@ -59,7 +60,8 @@ def fit(program, corpus, rules):
         examples = []
         for record, options in zip(records, stretches):
             best = sorted(options, key=lambda f: -logit(weights, f))
-            examples += [(f, record["label"]) for f in best[: 1 if record["label"] else 3]]
+            examples += [(f, record["label"]) for f in best[: 1 if record["label"] else 3]
+                         for _ in range(3 if record["class"] == "written" else 1)]
         total = [sum(1 for _, y in examples if y == label) for label in (0, 1)]
         squares = collections.defaultdict(float)
         for epoch in range(40):
