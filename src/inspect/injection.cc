@@ -104,6 +104,11 @@ class WindowJudge {
     if (stretch.logit > best_) {
       best_ = stretch.logit;
       reasons_.clear();  // the strongest stretch is the one to explain
+      const RuleSet named = RuleSet(stretch.rules).reset(kCrowded);
+      if (named.none())
+        add_reason({"crowded", "unnamed", offset_ + (whole ? stretch.begin : begin),
+                    offset_ + (whole ? stretch.end : end), std::string(origin.through),
+                    std::string(view.substr(stretch.begin, std::min(stretch.end - stretch.begin, kExcerpt)))});
       for (size_t i = 0; i < rules_.rules.size(); ++i)
         if (stretch.rules[i])
           add_reason({rules_.rules[i].id, rules_.rules[i].attack_class, offset_ + (whole ? stretch.begin : begin),

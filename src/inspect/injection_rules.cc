@@ -135,7 +135,7 @@ class Reader {
   Result<void> take_rule(const Line& line) {
     if (line.item) {
       if (line.key != "id") return refuse(line.number, "a rule must begin with its id");
-      if (rules.rules.size() == kRuleLimit) return refuse(line.number, "more than 128 rules");
+      if (rules.rules.size() == kRuleLimit - 1) return refuse(line.number, "more than 127 rules");
       rules.rules.push_back({.id = std::string(line.value)});
       return {};
     }

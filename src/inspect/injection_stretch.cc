@@ -6,8 +6,10 @@ namespace stockade::inspect {
 
 namespace {
 
-constexpr size_t kStretch = 320;        // characters that are judged together
-constexpr size_t kContext = 240;        // bytes on each side in which explaining and quoting are looked for
+constexpr size_t kStretch = 320;  // characters that are judged together
+constexpr size_t kContext = 240;  // bytes on each side in which explaining and quoting are looked for
+constexpr size_t kCrowd = 4;      // so many meanings within kCrowdSpan characters are judged without a rule
+constexpr size_t kCrowdSpan = 150;
 constexpr size_t kNeighbourLimit = 96;  // terms within one stretch
 
 struct Surroundings {
@@ -83,6 +85,7 @@ Judged judge(ConceptSet concepts, const RuleSet& rules, const Surroundings& arou
   }
   for (size_t i = 0; i < model.classes.size(); ++i)
     if (out.classes[i]) out.logit += model.classes[i];
+  if (rules[kCrowded]) out.logit += model.crowded;
   out.class_count = out.classes.count();
   out.logit += model.more_rules * static_cast<double>(std::min<size_t>(rules.count(), 8));
   out.logit += model.more_classes * static_cast<double>(std::min<size_t>(out.class_count, 5));
@@ -110,6 +113,7 @@ InjectionFeatures describe(ConceptSet concepts, const RuleSet& rules, const Judg
     if (rules[i]) out["rule." + data.rules[i].id] = 1;
   for (size_t i = 0; i < model.class_names.size(); ++i)
     if (judged.classes[i]) out["class." + model.class_names[i]] = 1;
+  if (rules[kCrowded]) out["crowded"] = 1;
   out["more_rules"] = static_cast<double>(std::min<size_t>(rules.count(), 8));
   out["more_classes"] = static_cast<double>(std::min<size_t>(judged.class_count, 5));
   const bool plain = !origin.hidden && !origin.decoded;
@@ -133,7 +137,7 @@ RuleSet rules_from(const std::vector<TermHit>& hits, size_t first, const Stretch
   const TermHit& start = hits[first];
   const auto& candidates = model.rules_with[start.concept_index];
   ConceptSet seen = ConceptSet{1} << start.concept_index;
-  ConceptSet first_end = seen;
+  size_t meanings = start.concept_index == model.mention ? 0 : 1;
   for (const uint8_t rule : candidates)
     if ((data.rules[rule].concepts & ~seen) == 0) met.set(rule);
   for (size_t i = first + 1; i < hits.size() && i - first < kNeighbourLimit; ++i) {
@@ -145,12 +149,12 @@ RuleSet rules_from(const std::vector<TermHit>& hits, size_t first, const Stretch
     if (hit.begin == start.begin && hit.end == start.end) continue;
     if (seen & bit) continue;
     seen |= bit;
+    if (hit.concept_index != model.mention && ++meanings >= kCrowd && distance <= kCrowdSpan) met.set(kCrowded);
     for (const uint8_t rule : candidates)
       if (!met[rule] && (data.rules[rule].concepts & bit) && (data.rules[rule].concepts & ~seen) == 0 &&
           distance <= data.rules[rule].span)
         met.set(rule);
   }
-  (void)first_end;
   return met;
 }
 
@@ -186,6 +190,7 @@ StretchModel StretchModel::from(const InjectionRules& rules) {
   out.disguised = weight("disguised");
   out.quoted = weight("quoted");
   out.fenced = weight("fenced");
+  out.crowded = weight("crowded");
   out.codeish = weight("codeish");
   out.dense = weight("dense");
   out.mentioned = weight("mentioned");

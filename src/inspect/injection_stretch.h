@@ -28,7 +28,7 @@ struct StretchModel {
   std::vector<double> classes;
   double hidden = 0, half_hidden = 0, decoded = 0, disguised = 0, quoted = 0, fenced = 0, mentioned = 0,
          mentioned_often = 0;
-  double more_rules = 0, more_classes = 0, codeish = 0, dense = 0;
+  double more_rules = 0, more_classes = 0, codeish = 0, crowded = 0, dense = 0;
   std::vector<uint8_t> class_of_rule;
   std::vector<std::string> class_names;
   std::vector<std::vector<uint8_t>> rules_with;  // by concept
@@ -37,6 +37,9 @@ struct StretchModel {
 
   static StretchModel from(const InjectionRules& rules);
 };
+
+// The place in a RuleSet that says that many meanings stand close together, whatever rule they meet.
+inline constexpr size_t kCrowded = kRuleLimit - 1;
 
 struct Stretch {
   double logit = -1000;

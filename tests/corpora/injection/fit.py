@@ -2,6 +2,7 @@
 """Fits the logistic model of rules/injection.yaml on the training split, or measures a split.
 
     fit.py fit PROGRAM training.jsonl rules/injection.yaml
+    fit.py validate PROGRAM training.jsonl        # fits on two thirds of the templates, measures the rest: for choosing
     fit.py measure PROGRAM held_out.jsonl
 
 PROGRAM is the built injection_features. Of an attack, the stretch that scores highest under the model so far is the
@@ -51,20 +52,44 @@ def bounded(name, value):
 def fit(program, corpus, rules):
     records = [json.loads(line) for line in open(corpus)]
     stretches = [list(features_of(line)) for line in run(program, records)]
+    weights = learn(records, stretches)
+    text = pathlib.Path(rules).read_text()
+    text = re.sub(r"^model:\n(  .*\n)*", "", text, flags=re.M)
+    text += "model:\n" + "".join(f"  {name}: {value:.4f}\n" for name, value in sorted(weights.items()))
+    pathlib.Path(rules).write_text(text)
+
+
+def validate(program, corpus):
+    records = [json.loads(line) for line in open(corpus)]
+    stretches = [list(features_of(line)) for line in run(program, records)]
+    caught = collections.defaultdict(list)
+    for fold in range(3):
+        kept = [i for i, record in enumerate(records) if record.get("template", i) % 3 != fold]
+        weights = learn([records[i] for i in kept], [stretches[i] for i in kept])
+        for i in set(range(len(records))) - set(kept):
+            best = max((logit(weights, f) for f in stretches[i]), default=-1000.0)
+            caught[records[i]["class"]].append(best > weights["threshold"])
+    rates = {name: sum(x) / len(x) for name, x in sorted(caught.items())}
+    print(", ".join(f"{name} {100 * rate:.1f} %" for name, rate in rates.items()))
+    attacks = [rate for name, rate in rates.items() if name not in ("machine", "written")]
+    print(f"mean over classes {100 * sum(attacks) / len(attacks):.2f} %")
+
+
+def learn(records, stretches):
     weights = collections.defaultdict(float, {"bias": -2.0})
     for options in stretches:
         for features in options:
             for name in features:
                 weights.setdefault(name, start(name))
-    for turn in range(6):
+    for _ in range(6):
         examples = []
         for record, options in zip(records, stretches):
             best = sorted(options, key=lambda f: -logit(weights, f))
             examples += [(f, record["label"]) for f in best[: 1 if record["label"] else 3]
-                         for _ in range(3 if record["class"] == "written" else 1)]
+                         for _copy in range(3 if record["class"] == "written" else 1)]
         total = [sum(1 for _, y in examples if y == label) for label in (0, 1)]
         squares = collections.defaultdict(float)
-        for epoch in range(40):
+        for _ in range(40):
             gradient = collections.defaultdict(float)
             for features, label in examples:
                 p = 1 / (1 + math.exp(-max(-30, min(30, logit(weights, features)))))
@@ -73,17 +98,13 @@ def fit(program, corpus, rules):
                 for name, value in features.items():
                     gradient[name] += error * value
             for name in list(weights):
-                g = gradient[name] / len(examples) + (0.0 if name == "bias" else 0.0006 * (weights[name] - start(name)))
+                g = gradient[name] / len(examples) + (0.0 if name == "bias" else 0.0002 * (weights[name] - start(name)))
                 squares[name] = 0.9 * squares[name] + 0.1 * g * g
                 weights[name] = bounded(name, weights[name] - 0.05 * g / (math.sqrt(squares[name]) + 1e-6))
-        print("turn", turn, "examples", total)
     scores = sorted((max((logit(weights, f) for f in options), default=-1000.0)
                      for record, options in zip(records, stretches) if not record["label"]), reverse=True)
-    weights["threshold"] = scores[int(len(scores) * FALSE_POSITIVES)]
-    text = pathlib.Path(rules).read_text()
-    text = re.sub(r"^model:\n(  .*\n)*", "", text, flags=re.M)
-    text += "model:\n" + "".join(f"  {name}: {value:.4f}\n" for name, value in sorted(weights.items()))
-    pathlib.Path(rules).write_text(text)
+    weights["threshold"] = scores[int(len(scores) * FALSE_POSITIVES * 0.9)] + 0.01
+    return weights
 
 
 def measure(program, corpus):
@@ -115,5 +136,7 @@ def measure(program, corpus):
 if __name__ == "__main__":
     if sys.argv[1] == "fit":
         fit(*sys.argv[2:5])
+    elif sys.argv[1] == "validate":
+        validate(*sys.argv[2:4])
     else:
         measure(*sys.argv[2:4])

@@ -89,7 +89,7 @@ STYLES = ["plain"] * 7 + ["upper", "wrapped", "wrapped", "zero_width", "lookalik
 
 def attacks(split):
     r = random.Random(f"stockade {split}")
-    for line in (HERE / f"attacks_{split}.txt").read_text().splitlines():
+    for template_number, line in enumerate((HERE / f"attacks_{split}.txt").read_text().splitlines()):
         if not line or line.startswith("#"):
             continue
         attack_class, language, template = line.split("|", 2)
@@ -100,7 +100,7 @@ def attacks(split):
             text = re.sub(r"\{(url|tool|brand|mail|b64|rot|hex)\}", lambda m: values[m[1]], template)
             chosen = "plain" if attack_class in ("chat_template", "encoded_order") else r.choice(STYLES)
             text = style(chosen, text, r)
-            yield {"label": 1, "class": attack_class, "language": language, "place": kind, "style": chosen,
+            yield {"label": 1, "class": attack_class, "language": language, "place": kind, "style": chosen, "template": template_number,
                    "text": place(kind, text, r, COVER[split])}
 
 
