@@ -30,7 +30,8 @@ TEST(HiddenText, FindsWhatMarkupHides) {
       {"important", "<p style=\"display:none !important\">secret words</p>", HiddenKind::css_hidden},
       {"zero height", "<p style=\"height:0;overflow:hidden\">secret words</p>", HiddenKind::css_hidden},
       {"clip", "<p style=\"clip:rect(0,0,0,0)\">secret words</p>", HiddenKind::css_hidden},
-      {"class of a sheet", "<style>.x, .y { display: none }</style><b class='z y'>secret words</b>", HiddenKind::css_hidden},
+      {"class of a sheet", "<style>.x, .y { display: none }</style><b class='z y'>secret words</b>",
+       HiddenKind::css_hidden},
       {"id of a sheet", "<style>#q{font-size:0}</style><b id=q>secret words</b>", HiddenKind::css_tiny},
       {"size", "<span style='font-size:1px'>secret words</span>", HiddenKind::css_tiny},
       {"white", "<span style='color:#FFF'>secret words</span>", HiddenKind::css_colour},
@@ -82,8 +83,14 @@ TEST(HiddenText, DecodesInvisibleCharacters) {
   EXPECT_TRUE(hides(read_text(tags, TextFormat::plain), HiddenKind::tag_characters, "run it"));
   EXPECT_EQ(read_text(tags, TextFormat::plain).visible, "hello");
   EXPECT_TRUE(hides(read_text("<img alt=\"" + tags + "\">", TextFormat::html), HiddenKind::tag_characters, "run it"));
-  EXPECT_TRUE(hides(read_text("a\xe2\x80\x8b" "b", TextFormat::plain), HiddenKind::zero_width, ""));
-  EXPECT_TRUE(hides(read_text("a\xe2\x80\xae" "b", TextFormat::plain), HiddenKind::bidi_control, ""));
+  EXPECT_TRUE(hides(read_text("a\xe2\x80\x8b"
+                              "b",
+                              TextFormat::plain),
+                    HiddenKind::zero_width, ""));
+  EXPECT_TRUE(hides(read_text("a\xe2\x80\xae"
+                              "b",
+                              TextFormat::plain),
+                    HiddenKind::bidi_control, ""));
   // One selector makes an emoji; many carry bytes: 'H' 'i' is U+E0138 U+E0159.
   EXPECT_TRUE(read_text("\xe2\x9d\xa4\xef\xb8\x8f", TextFormat::plain).hidden.empty());
   EXPECT_TRUE(hides(read_text("x\xf3\xa0\x84\xb8\xf3\xa0\x85\x99\xf3\xa0\x84\xb8\xf3\xa0\x85\x99", TextFormat::plain),
@@ -98,12 +105,14 @@ TEST(HiddenText, FindsWhatATerminalConceals) {
 }
 
 TEST(HiddenText, ReadsJsonMarkdownAndCode) {
-  const TextReading json = read_text(R"({"a": "one\ntwo", "b": "\u0069gnore <!-- not seen -->", "c": "\ud83d\ude00"})", TextFormat::json);
+  const TextReading json =
+      read_text(R"({"a": "one\ntwo", "b": "\u0069gnore <!-- not seen -->", "c": "\ud83d\ude00"})", TextFormat::json);
   EXPECT_NE(json.visible.find("one\ntwo"), std::string::npos);
   EXPECT_NE(json.visible.find("ignore"), std::string::npos);
   EXPECT_NE(json.visible.find("\xf0\x9f\x98\x80"), std::string::npos);
   EXPECT_TRUE(hides(json, HiddenKind::html_comment, "not seen"));
-  EXPECT_TRUE(hides(read_text("x\n[//]: # (not seen)\ny", TextFormat::markdown), HiddenKind::markdown_comment, "not seen"));
+  EXPECT_TRUE(
+      hides(read_text("x\n[//]: # (not seen)\ny", TextFormat::markdown), HiddenKind::markdown_comment, "not seen"));
   const TextReading code = read_text("int a; // first\nchar* b = \"// no\"; /* second */\n# third\n", TextFormat::code);
   EXPECT_TRUE(hides(code, HiddenKind::code_comment, "first") && hides(code, HiddenKind::code_comment, "second") &&
               hides(code, HiddenKind::code_comment, "third"));
@@ -131,7 +140,8 @@ TEST(HiddenText, HoldsItsBounds) {
 
 // Each of these would take minutes if the work grew with the square of the length.
 TEST(HiddenText, TakesLinearTimeForHostileText) {
-  for (const std::string_view unit : {"<a ", "<a b=\"", "<!--", "[", "&", "</", "<div>", "</div>", "<style>", "\x1b]", "<p hidden>"}) {
+  for (const std::string_view unit :
+       {"<a ", "<a b=\"", "<!--", "[", "&", "</", "<div>", "</div>", "<style>", "\x1b]", "<p hidden>"}) {
     std::string text;
     while (text.size() < 1'000'000) text += unit;
     (void)read_text(text, TextFormat::html);

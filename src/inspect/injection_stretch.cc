@@ -35,8 +35,7 @@ bool is_quoted(std::string_view view, size_t begin, size_t end) {
       continue;
     const char before = view[i - 3];
     if (before == '=' || before == '{' || before == '[') continue;
-    const size_t close = view.find(c, std::max(end > 8 ? end - 8 : 0, i));
-    return close != std::string_view::npos && close < end + 160;
+    return view.substr(0, end + 160).find(c, std::max(end > 8 ? end - 8 : 0, i)) != std::string_view::npos;
   }
   return false;
 }

@@ -110,9 +110,9 @@ void find_base64(std::string_view text, std::vector<DecodedRun>& out) {
 void find_hex(std::string_view text, std::vector<DecodedRun>& out) {
   constexpr size_t kStep = kHexRun / 2;
   for (size_t i = kStep; i < text.size() && out.size() < kDecodedRunLimit; i += kStep) {
-    if (hex_value(text[i]) < 0 && text[i] != ' ' && text[i] != 'x' && text[i] != '\\') continue;
-    size_t begin = i;
     const auto part = [&](char c) { return hex_value(c) >= 0 || c == ' ' || c == 'x' || c == '\\' || c == ':'; };
+    if (!part(text[i]) || !part(text[i - 1]) || !part(text[i - 2]) || !part(text[i - kStep / 2])) continue;
+    size_t begin = i;
     while (begin > 0 && i - begin < kStep && part(text[begin - 1])) --begin;
     size_t end = i;
     while (end < text.size() && part(text[end])) ++end;
@@ -168,7 +168,7 @@ std::string joined_letters(std::string_view text) {
         is_letter(text[i + 1]) != is_letter(text[i + 3]))
       continue;
     size_t begin = i;
-    while (begin >= 2 && is_letter(text[begin]) != is_letter(text[begin - 1])) --begin;
+    while (begin >= 1 && is_letter(text[begin]) != is_letter(text[begin - 1])) --begin;
     std::string piece;
     size_t letters = 0;
     size_t at = begin;

@@ -131,7 +131,7 @@ def machine_texts(split, limit):
         for piece in r.sample(pieces, min(len(pieces), 3)):
             if len(piece) < 200:
                 continue
-            yield {"label": 0, "class": "machine", "language": "", "place": path.suffix or "plain", "style": "plain", "text": piece}
+            yield {"label": 0, "class": "machine", "language": "", "place": path.suffix or "plain", "style": "plain", "source": str(path), "text": piece}
             count += 1
             if count == limit:
                 return
