@@ -210,9 +210,10 @@ Stretch best_stretch(std::string_view view, const std::vector<TermHit>& hits, co
     const TermHit& start = hits[starts[s].first];
     const size_t length = kStretch * start.bytes_a_character / 4;
     RuleSet met;
+    size_t last = s;
     for (size_t t = s;
          t < starts.size() && t - s < kNeighbourLimit && hits[starts[t].first].begin - start.begin <= length; ++t)
-      met |= starts[t].second;
+      met |= starts[last = t].second;
     ConceptSet concepts = 0;
     size_t end = start.end;
     for (size_t i = starts[s].first;
@@ -222,7 +223,8 @@ Stretch best_stretch(std::string_view view, const std::vector<TermHit>& hits, co
       end = std::max<size_t>(end, hits[i].end);
     }
     Surroundings around;
-    around.quoted = is_quoted(view, start.begin, end);
+    // A stretch that begins before its quotation speaks about it.
+    around.quoted = is_quoted(view, start.begin, end) || is_quoted(view, hits[starts[last].first].begin, end);
     around.fenced = is_fenced(view, start.begin);
     around.codeish = is_codeish(view.substr(start.begin, end - start.begin));
     around.dense = __builtin_popcountll(concepts) >= 4 && (end - start.begin) * 4 / start.bytes_a_character <= 130;

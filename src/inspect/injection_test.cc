@@ -11,10 +11,10 @@ namespace stockade::inspect {
 namespace {
 
 // What the held-out sample must keep.
-constexpr double kMeanOfClasses = 0.75;
+constexpr double kMeanOfClasses = 0.77;
 constexpr double kLeastOfAClass = 0.30;
 constexpr double kAlarms = 0.015;        // of documentation and code
-constexpr double kWrittenAlarms = 0.20;  // of texts written to look like attacks
+constexpr double kWrittenAlarms = 0.33;  // of texts written to look like attacks
 
 const InjectionDetector& detector() {
   static const InjectionDetector instance = InjectionDetector::create().value();

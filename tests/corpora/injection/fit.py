@@ -6,8 +6,7 @@
     fit.py measure PROGRAM held_out.jsonl
 
 PROGRAM is the built injection_features. Of an attack, the stretch that scores highest under the model so far is the
-positive example (multiple-instance learning); of a harmless text, its three highest are negative
-examples, those of written texts thrice. The threshold
+positive example (multiple-instance learning); of a harmless text, its three highest are negative examples. The threshold
 is the logit that one in a hundred of the harmless training texts pass, machine texts and written ones alike."""
 import collections
 import json
@@ -85,8 +84,7 @@ def learn(records, stretches):
         examples = []
         for record, options in zip(records, stretches):
             best = sorted(options, key=lambda f: -logit(weights, f))
-            examples += [(f, record["label"]) for f in best[: 1 if record["label"] else 3]
-                         for _copy in range(3 if record["class"] == "written" else 1)]
+            examples += [(f, record["label"]) for f in best[: 1 if record["label"] else 3]]
         total = [sum(1 for _, y in examples if y == label) for label in (0, 1)]
         squares = collections.defaultdict(float)
         for _ in range(40):
@@ -103,7 +101,7 @@ def learn(records, stretches):
                 weights[name] = bounded(name, weights[name] - 0.05 * g / (math.sqrt(squares[name]) + 1e-6))
     scores = sorted((max((logit(weights, f) for f in options), default=-1000.0)
                      for record, options in zip(records, stretches) if not record["label"]), reverse=True)
-    weights["threshold"] = scores[int(len(scores) * FALSE_POSITIVES * 0.9)] + 0.01
+    weights["threshold"] = scores[int(len(scores) * FALSE_POSITIVES * 0.97)] + 0.01
     return weights
 
 
