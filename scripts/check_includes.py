@@ -5,7 +5,7 @@ import pathlib
 import re
 import sys
 
-ORDER = ["base", "loop", "policy", "event", "net", "sandbox", "terminal", "egress", "monitor", "supervisor", "cli"]
+ORDER = ["base", "loop", "policy", "event", "net", "model", "sandbox", "terminal", "egress", "monitor", "supervisor", "cli"]
 NEVER = {("sandbox", "egress"), ("egress", "sandbox")}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
 
