@@ -76,6 +76,8 @@ class JsonDocument {
   explicit JsonDocument(JsonLimits limits = {}) : cursor_(limits) {}
   JsonDocument(const JsonDocument&) = delete;
   JsonDocument& operator=(const JsonDocument&) = delete;
+  JsonDocument(JsonDocument&&) noexcept = default;  // JsonValues of it no longer hold
+  JsonDocument& operator=(JsonDocument&&) noexcept = default;
 
   // Reads a whole text; memory of the last one is used again.
   Result<void> read(std::string_view text);
