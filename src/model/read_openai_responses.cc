@@ -221,7 +221,7 @@ void openai_content(Walk& walk, JsonValue content, HappeningKind kind, Origin or
       const JsonValue inner = walk.member(part, "input_audio");
       walk.media(inner ? inner : part, origin, walk.string(inner, "format"), type);
     } else if (type == "text" || type == "input_text" || type == "output_text" || type == "refusal" ||
-               type == "summary_text" || type == "reasoning_text" || type.empty()) {
+               type == "summary_text" || type == "reasoning_text" || (type.empty() && walk.member(part, "text"))) {
       text(walk.member(part, "text"));
       text(walk.member(part, "refusal"));
     } else {

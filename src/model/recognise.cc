@@ -59,12 +59,6 @@ bool ends_with_one_of(std::string_view path, std::initializer_list<std::string_v
   return false;
 }
 
-bool is_json(std::string_view content_type) {
-  const std::string type = lowered(content_type);
-  // Some clients send none, or text/plain; servers that read JSON whatever it is called are why the body decides.
-  return !type.starts_with("multipart/") && !type.starts_with("application/x-www-form-urlencoded");
-}
-
 Recognised by_shape(std::string_view path, const TopKeys& keys) {
   const bool streams = keys.has("stream", JsonType::true_value);
   const bool messages = keys.has("messages", JsonType::array);
@@ -105,7 +99,8 @@ Recognised recognise(const RequestShape& request) {
       return {.api = Api::openai_responses, .streams = true, .websocket = true};
     return {};
   }
-  if (request.method != "POST" || !is_json(request.content_type)) return {};
+  // The content type decides nothing: servers read JSON whatever it is called, and what is no JSON has no keys.
+  if (request.method != "POST") return {};
   return by_shape(path, TopKeys(request.body));
 }
 

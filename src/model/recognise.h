@@ -16,10 +16,9 @@ namespace stockade::model {
 
 struct RequestShape {
   std::string_view method;
-  std::string_view path;          // raw; a query may follow
-  std::string_view content_type;  // empty if there is none
-  std::string_view upgrade;       // "websocket" for a WebSocket's handshake
-  std::string_view body;          // as much of it as is there: keys may come late, so the whole is surest
+  std::string_view path;     // normalised (net/path.h); a query may follow
+  std::string_view upgrade;  // "websocket" for a WebSocket's handshake
+  std::string_view body;     // as much of it as is there: keys may come late, so the whole is surest
 };
 
 struct Recognised {

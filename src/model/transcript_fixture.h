@@ -3,12 +3,21 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "model/reader.h"
 
 namespace stockade::model {
+
+inline std::string read_transcript(const std::string& name) {
+  std::ifstream file(MODEL_TRANSCRIPTS "/" + name, std::ios::binary);
+  std::stringstream bytes;
+  bytes << file.rdbuf();
+  return bytes.str();
+}
 
 inline std::string describe(const Happening& one) {
   std::string line = name_of(one.kind);
