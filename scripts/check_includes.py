@@ -5,8 +5,8 @@ import pathlib
 import re
 import sys
 
-ORDER = ["base", "loop", "policy", "event", "net", "inspect", "sandbox", "terminal", "egress", "monitor", "supervisor",
-         "cli"]
+ORDER = ["base", "loop", "policy", "event", "net", "inspect", "model", "sandbox", "terminal", "egress", "monitor",
+         "supervisor", "cli"]
 NEVER = {("sandbox", "egress"), ("egress", "sandbox")}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
 
