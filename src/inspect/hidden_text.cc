@@ -41,10 +41,7 @@ int hex_value(char c) {
 
 // \uXXXX at `at` (the backslash); the value, or nothing.
 int64_t unicode_escape(std::string_view text, size_t at) {
-#ifndef STOCKADE_PLANTED_BUG
-  if (at + 6 > text.size()) return -1;
-#endif
-  if (text[at + 1] != 'u') return -1;
+  if (at + 6 > text.size() || text[at + 1] != 'u') return -1;
   int64_t value = 0;
   for (size_t i = at + 2; i < at + 6; ++i) {
     const int digit = hex_value(text[i]);

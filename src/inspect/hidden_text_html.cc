@@ -268,7 +268,11 @@ class HtmlReader {
     // "--!>" ends one too, in every browser.
     if (ends == "-->")
       if (const size_t other = text_.substr(0, end).find("--!>", at_ + skip); other < end) end = other;
+#ifdef STOCKADE_PLANTED_BUG
+    const size_t stop = end;  // of a comment that never ends: nowhere
+#else
     const size_t stop = std::min(end, text_.size());
+#endif
     std::string inside(text_.substr(std::min(at_ + skip, stop), stop - std::min(at_ + skip, stop)));
     if (inside.size() > 3 && !inside.starts_with("doctype") && !inside.starts_with("DOCTYPE"))
       hidden_.add(HiddenKind::html_comment, at_, stop, decode_entities(inside));

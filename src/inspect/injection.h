@@ -2,12 +2,15 @@
 // files) before any model reads it, by rules that are data (injection_rules.h), in twelve languages and in every view
 // in which a model could read it: as it is, folded, with its letters joined, its encodings undone, and each hidden
 // piece (hidden_text.h) by itself. What was found in the best stretch of text goes through a small logistic model; the
-// score is calibrated so that 0.5 is passed by one in a hundred of the bundled benign texts.
+// score is calibrated so that 0.5 is passed by about one in a hundred harmless texts of the training split. What it
+// catches and what it misses is measured in tests/corpora/injection/README.md: it is one voice among several, not the
+// last word.
 //
-// Text of any length is judged in windows of kWindow bytes that overlap by kOverlap; the score is the greatest. Memory
-// is bounded by one window and its views. Quoting and explaining lower the score of visible text, by context and never
-// by site; they do not help hidden or encoded text. It sees no meaning beyond these rules: an order in words that no
-// rule knows passes, and so does one in a language that is not listed. One object a thread; no files, no clock.
+// Text of any length is judged in windows of kInjectionWindow bytes that overlap by kInjectionOverlap; the score is the
+// greatest. Memory is bounded by one window and its views. Quoting and explaining lower the score of visible text, by
+// context and never by site; they do not help hidden or encoded text. It sees no meaning beyond these rules: an order
+// in words that no rule knows passes, and so does one in a language that is not listed. One object a thread; no files,
+// no clock.
 #pragma once
 
 #include <map>
