@@ -184,7 +184,8 @@ void RunDirectory::make_spare() const {
   if (directory_names(spares_path()).size() >= kSpares) return;
   if (::mkdir(spares_path().c_str(), 0700) < 0 && errno != EEXIST) return;
   if (::mkdir(own_spare().c_str(), 0700) < 0) return;
-  for (const char* name : kSpareFiles) (void)open_at(AT_FDCWD, own_spare() + name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+  for (const char* name : kSpareFiles)
+    (void)open_at(AT_FDCWD, own_spare() + name, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
 }
 
 Result<void> RunDirectory::make_staging() const {

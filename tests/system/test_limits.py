@@ -253,7 +253,10 @@ def test_different_refusals_count(stockade, denials, status):
         import socket
         for port in range(1, 11):
             for _ in range(3):
-                try: socket.create_connection(('20.0.0.9', port), 5)
+                try:
+                    with socket.create_connection(('20.0.0.9', port), 5) as refused:
+                        refused.sendall(b'GET / HTTP/1.1\\r\\nHost: 20.0.0.9\\r\\n\\r\\n')
+                        refused.recv(1)  # it is in the log
                 except OSError: pass
         """, policy=TMP + f"network: {{ allow: [{{ host: api.test, tls: passthrough }}] }}\nlimits: {{ denials: {denials} }}\n")
     assert done.status == status, done
