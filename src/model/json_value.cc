@@ -1,5 +1,6 @@
 #include "model/json_value.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace stockade::model {
@@ -105,6 +106,14 @@ Result<void> JsonDocument::read(std::string_view text) {
   cursor_.reset();
   text_ = text;
   return cursor_.finish(text);
+}
+
+JsonValue find_range(const JsonDocument& document, ByteRange range) {
+  const auto& nodes = document.nodes();
+  const auto found = std::ranges::lower_bound(nodes, range.begin, {}, &JsonNode::begin);
+  if (found == nodes.end() || found->begin != range.begin || found->end != range.end || found->type == JsonType::key)
+    return {};
+  return {&document, static_cast<uint32_t>(found - nodes.begin())};
 }
 
 JsonValue find_pointer(const JsonDocument& document, std::string_view pointer) {

@@ -46,6 +46,7 @@ class JsonValue {
   bool is_null() const { return is(JsonType::null_value); }
 
   const JsonNode& node() const;
+  uint32_t id() const { return node_; }
   ByteRange range() const;       // with the quotes of a string
   std::string_view raw() const;  // the bytes of range()
   size_t size() const { return *this ? node().count : 0; }
@@ -84,11 +85,15 @@ class JsonDocument {
   JsonValue root() const { return {this, cursor_.nodes().empty() ? kNoNode : 0}; }
   std::string_view text() const { return text_; }
   const JsonNode& node(uint32_t which) const { return cursor_.nodes()[which]; }
+  const std::vector<JsonNode>& nodes() const { return cursor_.nodes(); }
 
  private:
   std::string_view text_;
   JsonCursor cursor_;
 };
+
+// The value that has exactly that range, or none.
+JsonValue find_range(const JsonDocument& document, ByteRange range);
 
 // The value that an RFC 6901 pointer names, or none.
 JsonValue find_pointer(const JsonDocument& document, std::string_view pointer);

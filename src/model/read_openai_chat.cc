@@ -7,7 +7,6 @@ namespace stockade::model {
 namespace {
 
 constexpr Api kApi = Api::openai_chat;
-constexpr uint32_t kOldFunctionCall = 0xfffe;  // the index of "function_call", which has none
 
 void offer_tool(Walk& walk, JsonValue tool, JsonValue inner, std::string type) {
   Happening& made = walk.add(HappeningKind::offered_tool, tool);

@@ -56,6 +56,9 @@ class Walk {
   std::optional<std::string> problem_;
 };
 
+// Chat: the index of the older "function_call", which has none.
+inline constexpr uint32_t kOldFunctionCall = 0xfffe;
+
 struct OpenCall {
   std::string name, id, type;
   bool hosted = false;

@@ -84,8 +84,10 @@ class FtpStartup : public StartupParser {
     const Command command = std::exchange(command_, Command::none);
     if (command == Command::greeting) return set(facts_.server, reply.text);
     const bool consents = reply.code < 300;
-    if (command == Command::auth_tls && consents) finish(StartupTls::now);
-    if (command == Command::auth_tls && reply.code / 100 == 3) return refuse("an answer to AUTH TLS that is unclear");
+    if (command == Command::auth_tls && reply.code == 234) finish(StartupTls::now);
+    // Some clients take any of these for consent, others none.
+    if (command == Command::auth_tls && reply.code != 234 && reply.code < 400)
+      return refuse("an answer to AUTH TLS that is unclear");
     if (command == Command::auth_other && reply.code < 400) {
       facts_.own_encryption = true;  // GSSAPI (RFC 2228)
       finish(StartupTls::never);

@@ -184,6 +184,9 @@ class SmtpStartup : public StartupParser {
       case Command::greeting:
         return set(facts_.server, reply.text);
       case Command::starttls:
+        // Some clients take any 2xx for consent, others 220 only.
+        if (consents != (reply.code == 220) || (reply.code >= 300 && reply.code < 400))
+          return refuse("an answer to STARTTLS that is unclear");
         if (consents && !waiting_.empty()) return refuse("a consent to TLS before other answers");
         if (consents) finish(StartupTls::now);
         return {};

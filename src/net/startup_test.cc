@@ -544,6 +544,8 @@ std::vector<Hostile> hostile() {
       {"POP3, an answer behind the consent", pop3, {{S, "+OK\r\n"}, {C, "STLS\r\n"}, {S, "+OK\r\n+OK\r\n"}}, kServer},
       {"FTP, a command behind AUTH TLS", ftp, {greeting, {C, "AUTH TLS\r\nUSER a\r\n"}}, kTurn},
       {"FTP, an answer behind the consent", ftp, {greeting, {C, "AUTH TLS\r\n"}, {S, "234 a\r\n230 in\r\n"}}, kServer},
+      {"FTP, an unclear consent", ftp, {greeting, {C, "AUTH TLS\r\n"}, {S, "211 x\r\n"}}, "unclear"},
+      {"SMTP, an unclear consent", smtp, {greeting, {C, "STARTTLS\r\n"}, {S, "250 x\r\n"}}, "unclear"},
       {"FTP, a Telnet byte", ftp, {greeting, {C, "USER \xff\xf4x\r\n"}}, "Telnet"},
       {"LDAP, a bind behind StartTLS", ldap, {{C, kLdapStartTls + kLdapBind}}, kTurn},
       {"LDAP, an answer behind the consent", ldap, {{C, kLdapStartTls}, {S, kLdapSuccess + kLdapSuccess}}, kServer},
