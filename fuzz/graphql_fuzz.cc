@@ -1,7 +1,8 @@
 // GraphQL requests, forms, and JSON. What we understand of a document is what we understand of it with other white
-// space and comments, and of the same document inside JSON, in a query and in a batch; a field behind a fragment is
-// found like one that stands there itself. nlohmann's reader finds every JSON sound that ours does. covers:
-// src/net/graphql_document.cc src/net/graphql_operation.cc src/net/form_fields.cc src/net/strict_json.cc
+// space and comments, and of the same document inside JSON, in a query and in a batch; a field behind fragments is
+// found like one that stands there itself. nlohmann's reader finds every JSON sound that ours does.
+//
+// covers: src/net/graphql_document.cc src/net/graphql_operation.cc src/net/form_fields.cc src/net/strict_json.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -3,11 +3,13 @@
 // there. The guess by first bytes never changes its mind.
 //
 // Input: the protocol; then for each thing said one byte for the speaker (high bit) and the upper bits of its length,
-// one for the lower, and the bytes. covers: src/net/startup.cc src/net/startup_parser.cc src/net/startup_lines.cc
-// src/net/startup_postgresql.cc covers: src/net/startup_mysql.cc src/net/startup_redis.cc src/net/startup_mongodb.cc
-// src/net/startup_smtp.cc covers: src/net/startup_imap.cc src/net/startup_pop3.cc src/net/startup_ftp.cc
-// src/net/startup_ldap.cc covers: src/net/startup_xmpp.cc src/net/startup_ssh.cc src/net/startup_git.cc
-// src/net/startup_amqp.cc covers: src/net/startup_mqtt.cc src/net/startup_nats.cc src/net/strict_json.cc
+// one for the lower, and the bytes.
+//
+// covers: src/net/startup.cc src/net/startup_parser.cc src/net/startup_lines.cc src/net/startup_postgresql.cc
+// covers: src/net/startup_mysql.cc src/net/startup_redis.cc src/net/startup_mongodb.cc src/net/startup_smtp.cc
+// covers: src/net/startup_imap.cc src/net/startup_pop3.cc src/net/startup_ftp.cc src/net/startup_ldap.cc
+// covers: src/net/startup_xmpp.cc src/net/startup_ssh.cc src/net/startup_git.cc src/net/startup_amqp.cc
+// covers: src/net/startup_mqtt.cc src/net/startup_nats.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

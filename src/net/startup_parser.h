@@ -98,7 +98,7 @@ class StartupParser {
   virtual bool may_speak(Speaker) const { return true; }
 
   void finish(StartupTls tls);
-  // The rest of a message whose size is not limited: content that is not read.
+  // For bytes that are no message: content that is passed on unread. How often they come depends on how they are cut.
   void count_nothing() { counted_ = false; }
   std::unexpected<Error> refuse(std::string_view reason) const;
   // Sets one fact, or refuses a value that is too long or has control characters.
