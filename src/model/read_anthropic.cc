@@ -264,6 +264,7 @@ void read_anthropic_event(Walk& walk, ResponseState& state) {
     usage(walk, root);
     finish(walk, walk.member(root, "delta"));
   } else if (type == "message_stop") {
+    if (state.block_open) walk.refuse("the end of a message within a content block");
     state.finished = true;
   } else if (type == "error" || walk.member(root, "error")) {
     error(walk, root);

@@ -185,6 +185,7 @@ void output_end(Walk& walk, ResponseState& state, JsonValue response) {
     walk.error(error, walk.member(error, "message"), walk.string(error, "code"));
   const JsonValue status = walk.member(response, "status");
   if (!status.is_string() || status.equals("in_progress") || status.equals("queued")) return;
+  state.end_all(walk, response);
   const JsonValue reason = walk.member(walk.member(response, "incomplete_details"), "reason");
   Happening& made = walk.add(HappeningKind::finish, reason.is_string() ? reason : status);
   made.origin = Origin::model;
