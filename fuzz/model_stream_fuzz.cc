@@ -91,6 +91,8 @@ void check_refusals(Api api, Framing framing, const Outcome& original, const std
     for (const std::string& one : *written) sent += one;
   }
   const Outcome after = read_stream(api, framing, sent, sent.size() + 1);
+  if (after.refused || !after.calls.empty())
+    fmt::print(stderr, "original:\n{}\nsent:\n{}\nread:\n{}\n", original.said, sent, after.said);
   require(!after.refused && after.calls.empty());
   (void)write_stream_refusal(api, framing, reader, {"blocked"});
 }

@@ -244,6 +244,7 @@ void read_anthropic_body(Walk& walk, ResponseState& state) {
 void read_anthropic_event(Walk& walk, ResponseState& state) {
   const JsonValue root = walk.root();
   const std::string type = walk.string(root, "type");
+  if (type.starts_with("content_block_")) walk.require_number(root, "index");
   if (type == "message_start") {
     const JsonValue message = walk.member(root, "message");
     if (state.started) return walk.refuse("a message that starts within another");

@@ -270,6 +270,8 @@ void read_responses_event(Walk& walk, ResponseState& state) {
   const std::string type = walk.string(root, "type");
   const Item place{0, walk.number(root, "output_index"), 0};
   const Item part{0, place.index, walk.number(root, "content_index", walk.number(root, "summary_index"))};
+  if (type.starts_with("response.output_item.") || type.find("_call") != std::string::npos)
+    walk.require_number(root, "output_index");
   if (const auto sequence = walk.member(root, "sequence_number").number()) state.last_sequence = *sequence;
   const JsonValue delta = walk.member(root, "delta");
   const auto say = [&](HappeningKind kind, JsonValue value, Phase phase) {

@@ -43,6 +43,8 @@ bool is_silent(JsonString key) {
                                                  "encrypted_content",
                                                  "encrypted_index",
                                                  "signature",
+                                                 "thoughtSignature",
+                                                 "thought_signature",
                                                  "media_type",
                                                  "mime_type",
                                                  "mimeType",
@@ -104,10 +106,18 @@ std::string Walk::string(JsonValue value) {
 }
 
 uint32_t Walk::number(JsonValue object, std::string_view name, uint32_t otherwise) {
-  const auto value = member(object, name).number();
-  if (!value) return otherwise;
+  const JsonValue found = member(object, name);
+  const auto value = found.number();
+  if (!value) {
+    if (found && !found.is_null()) refuse(fmt::format("a \"{}\" that is no whole number", name));
+    return otherwise;
+  }
   if (*value > 0xffff) refuse(fmt::format("a \"{}\" beyond all bounds", name));
   return static_cast<uint32_t>(std::min<uint64_t>(*value, 0xffff));
+}
+
+void Walk::require_number(JsonValue object, std::string_view name) {
+  if (!member(object, name).number()) refuse(fmt::format("an event without its \"{}\"", name));
 }
 
 Happening& Walk::add(HappeningKind kind, JsonValue where, Phase phase) {
@@ -233,6 +243,10 @@ void ResponseState::piece(Walk& walk, const Item& item, JsonValue where) {
     return;
   }
   call->arguments += more;
+}
+
+void ResponseState::empty_piece(Walk& walk, const Item& item, JsonValue where) {
+  if (const OpenCall* call = find(item)) tell(walk, item, *call, where, Phase::piece);
 }
 
 void ResponseState::end(Walk& walk, const Item& item, JsonValue where, std::optional<std::string> whole) {
