@@ -76,6 +76,7 @@ void content_of(Walk& walk, JsonValue content, HappeningKind kind, Origin origin
 void block_of(Walk& walk, ResponseState* state, JsonValue block, HappeningKind kind, Origin origin, std::string_view id,
               const Item& item) {
   const std::string type = walk.string(block, "type");
+  walk.charge(id.size());
   if (type == "text") {
     if (Happening* made = walk.text(kind, walk.member(block, "text"), origin)) {
       made->id = id;

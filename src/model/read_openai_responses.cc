@@ -198,6 +198,7 @@ void output_end(Walk& walk, ResponseState& state, JsonValue response) {
 void openai_content(Walk& walk, JsonValue content, HappeningKind kind, Origin origin, std::string_view id,
                     std::string_view name) {
   const auto text = [&](JsonValue value) {
+    walk.charge(id.size() + name.size());
     if (Happening* made = walk.text(kind, value, origin)) {
       made->id = id;
       made->name = name;

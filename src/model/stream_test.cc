@@ -248,6 +248,42 @@ TEST(ResponseReader, BoundsCallsAndArguments) {
   EXPECT_THAT(stream_happenings(Api::openai_chat, Framing::sse, sse(many)), HasSubstr("refused: more tool calls"));
 }
 
+TEST(ReadRequest, BoundsWhatHappeningsCopy) {
+  const auto request = [](size_t key, size_t count) {
+    std::string body = R"({"messages":[{"role":"odd",")" + std::string(key, 'k') + R"(":[)";
+    for (size_t i = 0; i < count; ++i) body += R"("x",)";
+    body.back() = ']';
+    return body + "}]}";
+  };
+  EXPECT_THAT(request_happenings(Api::openai_chat, request(40, 1000)), Not(HasSubstr("refused")));
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THAT(request_happenings(Api::openai_chat, request(1 << 20, 100000)), HasSubstr("refused: names and paths"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  // The same by the id of a call.
+  std::string results =
+      R"({"messages":[{"role":"tool","tool_call_id":")" + std::string(1 << 20, 'i') + R"(","content":[)";
+  for (int i = 0; i < 10000; ++i) results += R"({"type":"text","text":"x"},)";
+  results.back() = ']';
+  EXPECT_THAT(request_happenings(Api::openai_chat, results + "}]}"), HasSubstr("refused: names and paths"));
+}
+
+TEST(ReadRequest, IsFast) {
+  std::string body = R"({"model":"m","messages":[)";
+  for (int i = 0; i < 2000; ++i)
+    body +=
+        R"({"role":"user","content":[{"type":"text","text":"The quick brown fox jumps over the lazy dog."}]},)"
+        R"({"role":"tool","tool_call_id":"call_1","content":"drwxr-xr-x 2 root root 4096 Nov 28 15:32 .\ntotal 12"},)";
+  body.back() = ']';
+  body += "}";
+  ASSERT_TRUE(read_request(Api::openai_chat, body));
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(read_request(Api::openai_chat, body));
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+  const double rate = 20.0 * static_cast<double>(body.size()) / spent.count() / 1e6;
+  printf("read_request: %.0f MB/s in a request of %zu bytes with 4000 messages\n", rate, body.size());
+  EXPECT_GT(rate, 3);  // also under a sanitizer and beside other jobs
+}
+
 TEST(ResponseReader, TellsWhatItDoesNotKnow) {
   const std::string got = stream_happenings(
       Api::anthropic_messages, Framing::sse,

@@ -47,6 +47,9 @@ class Walk {
   void media(JsonValue where, Origin origin, std::string name, std::string_view type);
   void error(JsonValue where, JsonValue message, std::string type);
 
+  // Pointers, names and ids are copied into each happening: so many bytes of them that hostile bytes made them long are
+  // refused before they fill the memory.
+  void charge(size_t bytes);
   size_t told() const { return out_.size(); }
   void refuse(std::string sentence);
   Result<void> result() const;
@@ -57,6 +60,8 @@ class Walk {
   uint64_t event_;
   std::vector<Happening>& out_;
   std::optional<std::string> problem_;
+  size_t charged_ = 0;
+  Happening untold_;
 };
 
 // Chat: the index of the older "function_call", which has none.
