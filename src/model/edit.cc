@@ -8,13 +8,6 @@ namespace stockade::model {
 
 namespace {
 
-// A member by any spelling that the API's servers take.
-JsonValue member_of(Api api, JsonValue object, std::string_view name) {
-  for (JsonValue member = object.first(); object.is_object() && member; member = member.next())
-    if (is_spelling_of(member.key(), name, spelling_of(api))) return member;
-  return {};
-}
-
 std::string string_of(JsonValue value) { return value.text().decode().value_or(""); }
 
 class ToolRemoval {
@@ -184,7 +177,14 @@ bool is_client_call(Api api, JsonValue block) {
 
 }  // namespace
 
+JsonValue member_of(Api api, JsonValue object, std::string_view name) {
+  for (JsonValue member = object.first(); object.is_object() && member; member = member.next())
+    if (is_spelling_of(member.key(), name, spelling_of(api))) return member;
+  return {};
+}
+
 Result<std::string> remove_tools(Api api, std::string_view body, const std::vector<Happening>& offers) {
+  if (offers.empty()) return std::string(body);
   JsonDocument document;
   STOCKADE_TRY(document.read(body));
   ToolRemoval removal(api, document);
@@ -204,11 +204,11 @@ Result<std::string> replace_texts(std::string_view json, const std::vector<TextR
   return edit.apply();
 }
 
-void add_notice(JsonEdit& edit, JsonValue message, std::string_view member, std::string_view notice) {
+void add_notice(JsonEdit& edit, Api api, JsonValue message, std::string_view notice) {
   if (notice.empty()) return;
-  const JsonValue content = message[member];
+  const JsonValue content = member_of(api, message, "content");
   if (!content) {
-    edit.append(message, member, json_quoted(notice));
+    edit.append(message, "content", json_quoted(notice));
   } else if (content.is_array()) {
     edit.append(content, text_block(Api::openai_chat, notice, 0));
   } else if (content.is_string() && !content.text().empty()) {
@@ -237,7 +237,7 @@ void tidy_reason(JsonEdit& edit, Api api, JsonValue reason) {
 namespace {
 
 // Chat and Ollama: the call leaves its list, and an empty list its message.
-void leave_message(JsonEdit& edit, JsonValue call, std::string_view member, std::string_view notice) {
+void leave_message(JsonEdit& edit, Api api, JsonValue call, std::string_view notice) {
   const JsonValue list = call.parent();
   edit.remove(call);
   JsonValue message = list;
@@ -245,7 +245,7 @@ void leave_message(JsonEdit& edit, JsonValue call, std::string_view member, std:
     message = list.parent();
     if (edit.left_in(list) == 0) edit.remove(list);
   }
-  add_notice(edit, message, member, notice);
+  add_notice(edit, api, message, notice);
 }
 
 }  // namespace
@@ -261,7 +261,7 @@ Result<std::string> refuse_calls(Api api, std::string_view body, const std::vect
     if (!call || one.kind != HappeningKind::tool_call) return fail(ErrorKind::internal, "no call at {}", one.pointer);
     if (api == Api::openai_chat || api == Api::ollama_chat) {
       const JsonValue message = call.parent().is_array() ? call.parent().parent() : call.parent();
-      leave_message(edit, call, "content", told.insert(message.id()).second ? notice : "");
+      leave_message(edit, api, call, told.insert(message.id()).second ? notice : "");
     } else if (notice.empty()) {
       edit.remove(call);
     } else {

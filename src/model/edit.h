@@ -30,8 +30,10 @@ Result<std::string> refuse_calls(Api api, std::string_view body, const std::vect
 
 // ---- for stream_edit.cc, which does the same to events
 
+// A member by any spelling that the API's readers take, as Walk::member finds it.
+JsonValue member_of(Api api, JsonValue object, std::string_view name);
 // The model's text in a message (Chat, Ollama) gets `notice` behind it.
-void add_notice(JsonEdit& edit, JsonValue message, std::string_view member, std::string_view notice);
+void add_notice(JsonEdit& edit, Api api, JsonValue message, std::string_view notice);
 std::string text_block(Api api, std::string_view notice, uint32_t index);
 // A finish or stop reason that announced tool calls, none of which is left.
 void tidy_reason(JsonEdit& edit, Api api, JsonValue reason);

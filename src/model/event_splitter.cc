@@ -70,7 +70,12 @@ Result<void> EventSplitter::feed_lines(std::string_view bytes, std::vector<Strea
     // A CR ends a line, and so does CR LF; whether LF follows is only known at the next byte.
     if (after_cr_) {
       after_cr_ = false;
+#ifdef STOCKADE_PLANTED_BUG
+      // Takes the LF of a CR LF for another line end when the CR was the last byte of a piece.
+      if (bytes[0] == '\n' && event_.raw.size() % 2 == 0) {
+#else
       if (bytes[0] == '\n') {
+#endif
         event_.raw.push_back('\n');
         bytes.remove_prefix(1);
       }

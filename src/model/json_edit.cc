@@ -66,7 +66,7 @@ std::string JsonEdit::apply() const {
   for (const auto& [id, json] : replaced_) patches.push_back({JsonValue(&document_, id).range(), json});
   // The larger first where two begin together: what lies inside it is dropped. An empty range is an insertion behind a
   // value, and stays when that value is replaced.
-  std::ranges::stable_sort(patches, [](const Patch& a, const Patch& b) {
+  std::ranges::sort(patches, [](const Patch& a, const Patch& b) {
     if (a.range.begin != b.range.begin) return a.range.begin < b.range.begin;
     return a.range.end > b.range.end;
   });

@@ -76,6 +76,7 @@ void content_of(Walk& walk, JsonValue content, HappeningKind kind, Origin origin
 void block_of(Walk& walk, ResponseState* state, JsonValue block, HappeningKind kind, Origin origin, std::string_view id,
               const Item& item) {
   const std::string type = walk.string(block, "type");
+  walk.charge(id.size());
   if (type == "text") {
     if (Happening* made = walk.text(kind, walk.member(block, "text"), origin)) {
       made->id = id;
@@ -244,6 +245,7 @@ void read_anthropic_body(Walk& walk, ResponseState& state) {
 void read_anthropic_event(Walk& walk, ResponseState& state) {
   const JsonValue root = walk.root();
   const std::string type = walk.string(root, "type");
+  if (type.starts_with("content_block_")) walk.require_number(root, "index");
   if (type == "message_start") {
     const JsonValue message = walk.member(root, "message");
     if (state.started) return walk.refuse("a message that starts within another");
@@ -264,6 +266,7 @@ void read_anthropic_event(Walk& walk, ResponseState& state) {
     usage(walk, root);
     finish(walk, walk.member(root, "delta"));
   } else if (type == "message_stop") {
+    if (state.block_open) walk.refuse("the end of a message within a content block");
     state.finished = true;
   } else if (type == "error" || walk.member(root, "error")) {
     error(walk, root);

@@ -49,6 +49,7 @@ void media_of(Walk& walk, JsonValue part, Origin origin) {
 
 // Any part but a call; false if it is a call.
 void other_part(Walk& walk, JsonValue part, HappeningKind kind, Origin origin, Phase phase, const Item& item) {
+  const size_t told = walk.told();
   const bool thought = walk.member(part, "thought").is_true();
   if (Happening* made =
           walk.text(thought ? HappeningKind::reasoning_text : kind, walk.member(part, "text"), origin, phase))
@@ -66,6 +67,8 @@ void other_part(Walk& walk, JsonValue part, HappeningKind kind, Origin origin, P
   if (const JsonValue response = walk.member(part, "toolResponse"); response.is_object())
     walk.texts_below(HappeningKind::tool_result, walk.member(response, "response"), Origin::tool,
                      walk.string(response, "id"), walk.string(response, "toolType"));
+  // A part of a kind that we do not know.
+  if (walk.told() == told) walk.texts_below(HappeningKind::other_text, part, origin);
 }
 
 void content_of(Walk& walk, JsonValue content, HappeningKind kind, Origin origin) {
@@ -129,9 +132,14 @@ void answer_part(Walk& walk, ResponseState& state, JsonValue part, uint32_t choi
   const JsonValue partial = walk.member(call, "partialArgs");
   if (state.partial && state.partial->choice == choice) {
     const Item item = *state.partial;
-    if (!parts->call.name.empty() && parts->call.name != state.find(item)->name)
-      walk.refuse("a tool call within another that goes on");
-    if (partial.size() > 0) state.piece(walk, item, partial);
+    const OpenCall& open = *state.find(item);
+    if ((!parts->call.name.empty() && parts->call.name != open.name) || parts->call.type != open.type)
+      return walk.refuse("a tool call within another that goes on");
+    if (const JsonValue more = partial ? partial : parts->arguments) {
+      state.piece(walk, item, more);
+    } else if (goes_on) {
+      state.empty_piece(walk, item, call);
+    }
     if (goes_on) return;
     state.partial.reset();
     state.end(walk, item, part);
@@ -140,7 +148,7 @@ void answer_part(Walk& walk, ResponseState& state, JsonValue part, uint32_t choi
   const Item item{choice, state.ordinal++, 0};
   if (goes_on || partial) {
     state.begin(walk, item, part, parts->call);
-    if (partial.size() > 0) state.piece(walk, item, partial);
+    if (const JsonValue more = partial ? partial : parts->arguments) state.piece(walk, item, more);
     if (goes_on) {
       state.partial = item;
     } else {

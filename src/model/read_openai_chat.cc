@@ -135,14 +135,16 @@ void delta_of(Walk& walk, ResponseState& state, JsonValue delta, uint32_t choice
   say(HappeningKind::model_text, walk.member(walk.member(delta, "audio"), "transcript"));
   for (JsonValue call = walk.member(delta, "tool_calls").first(); call; call = call.next()) {
     const CallParts parts = parts_of(walk, call);
-    // Some gateways leave the index out and send each call at once.
-    uint32_t index = 0;
+    uint32_t index = walk.number(call, "index");
     if (!walk.member(call, "index").number()) {
-      for (const auto& [item, open] : state.calls)
-        if (item.choice == choice && item.index != kOldFunctionCall)
-          index = item.index + (parts.call.id.empty() ? 0 : 1);
-    } else {
-      index = walk.number(call, "index");
+      // Some gateways leave the index out and send each call at once; then its id tells it.
+      if (parts.call.id.empty()) return walk.refuse("a piece of a tool call without an index or id");
+      bool known = false;
+      for (const auto& [item, open] : state.calls) {
+        if (item.choice != choice || item.index == kOldFunctionCall || known) continue;
+        known = open.id == parts.call.id;
+        index = item.index + (known ? 0 : 1);
+      }
     }
     call_piece(walk, state, call, {choice, index, 0}, parts);
   }

@@ -185,6 +185,7 @@ void output_end(Walk& walk, ResponseState& state, JsonValue response) {
     walk.error(error, walk.member(error, "message"), walk.string(error, "code"));
   const JsonValue status = walk.member(response, "status");
   if (!status.is_string() || status.equals("in_progress") || status.equals("queued")) return;
+  state.end_all(walk, response);
   const JsonValue reason = walk.member(walk.member(response, "incomplete_details"), "reason");
   Happening& made = walk.add(HappeningKind::finish, reason.is_string() ? reason : status);
   made.origin = Origin::model;
@@ -197,6 +198,7 @@ void output_end(Walk& walk, ResponseState& state, JsonValue response) {
 void openai_content(Walk& walk, JsonValue content, HappeningKind kind, Origin origin, std::string_view id,
                     std::string_view name) {
   const auto text = [&](JsonValue value) {
+    walk.charge(id.size() + name.size());
     if (Happening* made = walk.text(kind, value, origin)) {
       made->id = id;
       made->name = name;
@@ -269,6 +271,8 @@ void read_responses_event(Walk& walk, ResponseState& state) {
   const std::string type = walk.string(root, "type");
   const Item place{0, walk.number(root, "output_index"), 0};
   const Item part{0, place.index, walk.number(root, "content_index", walk.number(root, "summary_index"))};
+  if (type.starts_with("response.output_item.") || type.find("_call") != std::string::npos)
+    walk.require_number(root, "output_index");
   if (const auto sequence = walk.member(root, "sequence_number").number()) state.last_sequence = *sequence;
   const JsonValue delta = walk.member(root, "delta");
   const auto say = [&](HappeningKind kind, JsonValue value, Phase phase) {

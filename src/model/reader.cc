@@ -73,11 +73,13 @@ Result<std::vector<Happening>> ResponseReader::read_body(std::string_view body) 
 }
 
 Result<void> ResponseReader::read_event(const StreamEvent& event, std::vector<Happening>& out) {
-  if (event.truncated && event.data.empty()) return {};
   if (event.data.empty()) return {};
   if (event.data == "[DONE]") {
     saw_end_ = true;
-    return {};
+    // Some gateways give no finish reason.
+    Walk walk(document_, spelling_of(api_), event.index, out);
+    state_->end_all(walk, {});
+    return walk.result();
   }
   STOCKADE_TRY(document_.read(event.data));
   if (!document_.root().is_object()) return fail(ErrorKind::protocol, "an event of a model that is no JSON object");

@@ -157,14 +157,18 @@ void StreamEditor::edit_chat(JsonEdit& edit) {
     };
     for (JsonValue call = list.first(); call; call = call.next()) {
       Item item{at, number_of(call["index"]), 0};
-      if (!call["index"]) {
+      const bool has_index = call["index"].number().has_value();
+      if (!has_index) {
         // A gateway without indexes sends each call at once, with its id.
-        for (const auto& [known, open] : reader_->state().calls)
-          if (known.choice == at && call["id"].equals(open.id)) item = known;
+        const auto& calls = reader_->state().calls;
+        const auto known = std::ranges::find_if(calls, [&](const auto& one) {
+          return one.first.choice == at && one.first.index != kOldFunctionCall && call["id"].equals(one.second.id);
+        });
+        if (known != calls.end()) item = known->first;
       }
       if (refused_.contains(item)) {
         drop(call, item);
-      } else if (const uint32_t before = dropped_before(item); before > 0 && call["index"]) {
+      } else if (const uint32_t before = dropped_before(item); before > 0 && has_index) {
         edit.replace(call["index"], std::to_string(item.index - before));
       }
     }
@@ -172,7 +176,7 @@ void StreamEditor::edit_chat(JsonEdit& edit) {
     if (const JsonValue old = delta["function_call"]; old.is_object())
       for (const Item& item : refused_)
         if (item.choice == at && item.index == kOldFunctionCall) drop(old, item);
-    add_notice(edit, delta, "content", notice);
+    add_notice(edit, api_, delta, notice);
     if (!any_call_left(at)) tidy_reason(edit, api_, choice["finish_reason"]);
   }
 }
@@ -180,15 +184,17 @@ void StreamEditor::edit_chat(JsonEdit& edit) {
 void StreamEditor::edit_gemini(const StreamEvent& event, JsonEdit& edit) {
   const auto found = ranges_.find(event.index);
   if (found == ranges_.end()) return;
-  for (JsonValue candidate = document_.root()["candidates"].first(); candidate; candidate = candidate.next()) {
-    const JsonValue parts = candidate["content"]["parts"];
+  const auto member = [&](JsonValue object, std::string_view name) { return member_of(api_, object, name); };
+  const JsonValue candidates = member(document_.root(), "candidates");
+  for (JsonValue candidate = candidates.first(); candidate; candidate = candidate.next()) {
+    const JsonValue parts = member(member(candidate, "content"), "parts");
     bool told = false;
     for (JsonValue part = parts.first(); part; part = part.next()) {
       const bool refused =
           std::ranges::any_of(found->second, [&](const ByteRange& range) { return part.range().contains(range); });
       if (!refused) continue;
-      const JsonValue call = part["functionCall"] ? part["functionCall"] : part["function_call"];
-      const bool first = !call || call["name"];
+      const JsonValue call = member(part, "functionCall");
+      const bool first = !call || member(call, "name");
       const bool last_one = edit.left_in(parts) == 1;
       if (first && !notice_.empty() && !told) {
         edit.replace(part, text_block(api_, notice_, 0));
@@ -205,11 +211,12 @@ void StreamEditor::edit_gemini(const StreamEvent& event, JsonEdit& edit) {
 void StreamEditor::edit_ollama(const StreamEvent& event, JsonEdit& edit) {
   const auto found = ranges_.find(event.index);
   if (found == ranges_.end()) return;
-  const JsonValue message = document_.root()["message"], list = message["tool_calls"];
+  const JsonValue message = member_of(api_, document_.root(), "message");
+  const JsonValue list = member_of(api_, message, "tool_calls");
   for (const ByteRange& range : found->second)
     if (const JsonValue call = find_range(document_, range); call && call.parent().id() == list.id()) edit.remove(call);
   if (list.size() > 0 && edit.left_in(list) == 0) edit.remove(list);
-  if (list && edit.left_in(list) < list.size()) add_notice(edit, message, "content", notice_);
+  if (list && edit.left_in(list) < list.size()) add_notice(edit, api_, message, notice_);
 }
 
 }  // namespace stockade::model

@@ -5,6 +5,7 @@ namespace stockade::model {
 namespace {
 
 constexpr size_t kHappeningLimit = size_t{1} << 20;
+constexpr size_t kLabelLimit = size_t{1} << 20;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -43,6 +44,8 @@ bool is_silent(JsonString key) {
                                                  "encrypted_content",
                                                  "encrypted_index",
                                                  "signature",
+                                                 "thoughtSignature",
+                                                 "thought_signature",
                                                  "media_type",
                                                  "mime_type",
                                                  "mimeType",
@@ -104,28 +107,36 @@ std::string Walk::string(JsonValue value) {
 }
 
 uint32_t Walk::number(JsonValue object, std::string_view name, uint32_t otherwise) {
-  const auto value = member(object, name).number();
-  if (!value) return otherwise;
+  const JsonValue found = member(object, name);
+  const auto value = found.number();
+  if (!value) {
+    if (found && !found.is_null()) refuse(fmt::format("a \"{}\" that is no whole number", name));
+    return otherwise;
+  }
   if (*value > 0xffff) refuse(fmt::format("a \"{}\" beyond all bounds", name));
   return static_cast<uint32_t>(std::min<uint64_t>(*value, 0xffff));
 }
 
+void Walk::require_number(JsonValue object, std::string_view name) {
+  if (!member(object, name).number()) refuse(fmt::format("an event without its \"{}\"", name));
+}
+
 Happening& Walk::add(HappeningKind kind, JsonValue where, Phase phase) {
-  if (out_.size() >= kHappeningLimit) {
-    refuse("more happenings than one body may have");
-    out_.pop_back();
-  }
-  Happening& made = out_.emplace_back();
+  if (out_.size() >= kHappeningLimit) refuse("more happenings than one body may have");
+  // What comes after a refusal is not told, and may cost nothing.
+  Happening& made = problem_ ? (untold_ = {}) : out_.emplace_back();
   made.kind = kind;
   made.phase = phase;
   made.event = event_;
   made.range = where.range();
+  if (problem_) return made;
   made.pointer = where.pointer();
+  charge(made.pointer.size());
   return made;
 }
 
 Happening* Walk::text(HappeningKind kind, JsonValue value, Origin origin, Phase phase) {
-  if (!value.is_string() || value.text().empty()) return nullptr;
+  if (problem_ || !value.is_string() || value.text().empty()) return nullptr;
   Happening& made = add(kind, value, phase);
   made.text = value.text();
   made.origin = origin;
@@ -134,6 +145,7 @@ Happening* Walk::text(HappeningKind kind, JsonValue value, Origin origin, Phase 
 
 void Walk::texts_below(HappeningKind kind, JsonValue value, Origin origin, std::string_view id, std::string_view name) {
   if (value.is_string()) {
+    charge(id.size() + name.size());
     if (Happening* made = text(kind, value, origin)) {
       made->id = id;
       made->name = name;
@@ -171,6 +183,11 @@ void Walk::error(JsonValue where, JsonValue message, std::string type) {
   made.reason = std::move(type);
 }
 
+void Walk::charge(size_t bytes) {
+  charged_ += bytes;
+  if (charged_ > kLabelLimit + 16 * document_.text().size()) refuse("names and paths longer than any honest ones");
+}
+
 void Walk::refuse(std::string sentence) {
   if (!problem_) problem_ = std::move(sentence);
 }
@@ -193,6 +210,7 @@ Happening& tell(Walk& walk, const Item& item, const OpenCall& call, JsonValue wh
   Happening& made = walk.add(HappeningKind::tool_call, where, phase);
   made.origin = Origin::model;
   made.item = item;
+  walk.charge(call.name.size() + call.id.size());
   made.name = call.name;
   made.id = call.id;
   made.type = call.type;
@@ -233,6 +251,10 @@ void ResponseState::piece(Walk& walk, const Item& item, JsonValue where) {
     return;
   }
   call->arguments += more;
+}
+
+void ResponseState::empty_piece(Walk& walk, const Item& item, JsonValue where) {
+  if (const OpenCall* call = find(item)) tell(walk, item, *call, where, Phase::piece);
 }
 
 void ResponseState::end(Walk& walk, const Item& item, JsonValue where, std::optional<std::string> whole) {

@@ -34,6 +34,8 @@ class Walk {
   std::string string(JsonValue object, std::string_view name) { return string(member(object, name)); }
   uint32_t number(JsonValue object, std::string_view name, uint32_t otherwise = 0);
 
+  void require_number(JsonValue object, std::string_view name);
+
   Happening& add(HappeningKind kind, JsonValue where, Phase phase = Phase::whole);
   // A happening for a text that is not empty, else nothing.
   Happening* text(HappeningKind kind, JsonValue value, Origin origin, Phase phase = Phase::whole);
@@ -45,6 +47,10 @@ class Walk {
   void media(JsonValue where, Origin origin, std::string name, std::string_view type);
   void error(JsonValue where, JsonValue message, std::string type);
 
+  // Pointers, names and ids are copied into each happening: so many bytes of them that hostile bytes made them long are
+  // refused before they fill the memory.
+  void charge(size_t bytes);
+  size_t told() const { return out_.size(); }
   void refuse(std::string sentence);
   Result<void> result() const;
 
@@ -54,6 +60,8 @@ class Walk {
   uint64_t event_;
   std::vector<Happening>& out_;
   std::optional<std::string> problem_;
+  size_t charged_ = 0;
+  Happening untold_;
 };
 
 // Chat: the index of the older "function_call", which has none.
@@ -79,6 +87,8 @@ class ResponseState {
   OpenCall* begin(Walk& walk, const Item& item, JsonValue where, OpenCall call);
   // More of its arguments.
   void piece(Walk& walk, const Item& item, JsonValue where);
+  // A sign that it goes on, without more of it.
+  void empty_piece(Walk& walk, const Item& item, JsonValue where);
   // All of it is known: `whole` replaces the pieces where the API says them again, and must agree with them.
   void end(Walk& walk, const Item& item, JsonValue where, std::optional<std::string> whole = std::nullopt);
   // A call that comes all at once.

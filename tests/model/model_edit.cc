@@ -1,5 +1,6 @@
 // Edits what comes on standard input, for test_clients.py:
-//   model_edit calls API FRAMING NOTICE NAME…   refuses these tool calls of a response; FRAMING body, sse, lines, array or
+//   model_edit calls API FRAMING NOTICE NAME…   refuses these tool calls of a response; FRAMING body, sse, lines, array
+//   or
 //                                               messages (a line each)
 //   model_edit refuse API                       a refusal's body
 //   model_edit cut API FRAMING COUNT            the first COUNT events of a stream, then a refusal
