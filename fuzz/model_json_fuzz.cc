@@ -1,5 +1,6 @@
 // The JSON reader: the same nodes however the text is cut, pointers that find their value again, and the verdict and
-// the values of a second parser. covers: src/model/json_cursor.cc src/model/json_value.cc src/model/json_edit.cc
+// the values of a second parser.
+// covers: src/model/json_cursor.cc src/model/json_value.cc src/model/json_edit.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -102,6 +103,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
   JsonDocument document;
   const auto read = document.read(text);
+  // Whatever bytes they are, quoted they are JSON.
+  const std::string quoted = json_quoted(text);
+  JsonDocument as_text;
+  require(as_text.read(quoted).has_value() && as_text.root().text().decode().has_value());
   for (const size_t piece : {size_t{1}, size_t{3}, size_t{data[0]} + 1}) {
     JsonCursor cursor;
     require(read_cut(cursor, text, piece) == read.has_value());

@@ -1,8 +1,8 @@
 // Model APIs: requests, bodies and streams. The same happenings however a stream is cut; events that give their bytes
 // back; an answer whose calls are all refused reads as one without calls; a request without its tools offers none.
 // covers: src/model/event_splitter.cc src/model/reader.cc src/model/walk.cc src/model/read_openai_responses.cc
-// src/model/read_openai_chat.cc src/model/read_anthropic.cc src/model/read_gemini.cc src/model/read_ollama.cc
-// src/model/edit.cc src/model/stream_edit.cc src/model/refusal.cc
+// covers: src/model/read_openai_chat.cc src/model/read_anthropic.cc src/model/read_gemini.cc src/model/read_ollama.cc
+// covers: src/model/edit.cc src/model/stream_edit.cc src/model/refusal.cc src/model/recognise.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -91,6 +91,29 @@ const clients = {
     for await (const chunk of await ollama().chat({ ...ask, stream: true })) takeOllama(chunk);
   },
 };
+// Each line of FILE is one message of the server.
+async function overWebSocket() {
+  const { WebSocketServer } = require('ws');
+  const { ResponsesWS } = require('openai/resources/responses/ws');
+  const accepted = new WebSocketServer({ server });
+  accepted.on('connection', (socket) =>
+    socket.on('message', () => bytes.toString().split('\n').filter(Boolean).forEach((line) => socket.send(line))));
+  const socket = new ResponsesWS(openai());
+  socket.send({ type: 'response.create', model: 'm', input: 'hi' });
+  await new Promise((done, failed) => {
+    socket.on('error', failed);
+    socket.on('response.completed', (event) => {
+      takeResponse({ output_text: '', ...event.response });
+      for (const item of event.response.output)
+        if (item.type === 'message') made.text += item.content.map((part) => part.text).join('');
+      done();
+    });
+  });
+  socket.close();
+  accepted.close();
+}
+clients['openai-responses websocket'] = overWebSocket;
+
 try {
   await clients[client]();
 } catch (error) {
@@ -99,5 +122,4 @@ try {
 }
 made.requests = requests;
 console.log(JSON.stringify(made));
-server.closeAllConnections();
-server.close();
+process.exit(0);

@@ -1,7 +1,7 @@
 """What Stockade edits and refuses, as the real client libraries of the model APIs read it (openai, @anthropic-ai/sdk,
 @google/genai, ollama from npm), over a server on loopback.
 
-    mkdir -p build/model_clients && npm --prefix build/model_clients install openai @anthropic-ai/sdk @google/genai ollama
+    mkdir -p build/model_clients && npm --prefix build/model_clients install openai ws @anthropic-ai/sdk @google/genai ollama
     cmake --build build --target model_edit
     python3 -m pytest -q tests/model
 
@@ -60,7 +60,7 @@ def edit(*arguments, stdin=b""):
 def read_by_client(tmp_path, api, framing, data, status=200, content_type="text/event-stream"):
     file = tmp_path / "response"
     file.write_bytes(data)
-    client = api if framing == "body" else api + " stream"
+    client = api + {"body": "", "messages": " websocket"}.get(framing, " stream")
     done = subprocess.run(["node", HERE / "clients.mjs", PACKAGES, client, file, str(status), content_type],
                           capture_output=True, timeout=60, env={**os.environ, "NO_PROXY": "127.0.0.1"})
     assert done.returncode == 0, done.stderr.decode()
@@ -111,4 +111,27 @@ def test_a_client_shows_a_refusal_within_a_stream(tmp_path, row, count):
     needs(api)
     cut = edit("cut", api, framing, count, stdin=(TRANSCRIPTS / name).read_bytes())
     made = read_by_client(tmp_path, api, framing, cut, 200, content_type)
+    assert "Stockade blocked this: a key in the prompt" in made["error"]
+
+
+def messages():
+    lines = (TRANSCRIPTS / "responses_sse").read_bytes().splitlines()
+    return b"".join(line[len(b"data: "):] + b"\n" for line in lines if line.startswith(b"data: "))
+
+
+@pytest.mark.parametrize("notice", ["", NOTICE], ids=["dropped", "with_notice"])
+@pytest.mark.parametrize("refused", [[], ["read_file"], ["read_file", "run"]], ids=len)
+def test_a_websocket_client_reads_an_answer_without_the_refused_calls(tmp_path, refused, notice):
+    needs("openai-responses")
+    edited = edit("calls", "openai-responses", "messages", notice, *refused, stdin=messages())
+    made = read_by_client(tmp_path, "openai-responses", "messages", edited)
+    assert made["error"] is None
+    assert made["calls"] == [call for call in [READ, RUN] if call[0] not in refused]
+    assert (NOTICE in made["text"]) == bool(notice and refused)
+
+
+def test_a_websocket_client_shows_a_refusal(tmp_path):
+    needs("openai-responses")
+    cut = edit("cut", "openai-responses", "messages", "2", stdin=messages())
+    made = read_by_client(tmp_path, "openai-responses", "messages", cut)
     assert "Stockade blocked this: a key in the prompt" in made["error"]
