@@ -91,6 +91,10 @@ Result<void> H2Session::feed(std::string_view bytes) {
       breach(H2Code::enhance_your_calm, std::string("too many ").append(taken.breach));
       break;
     }
+    if (taken.fault != nullptr) {
+      breach(H2Code::protocol_error, taken.fault);
+      break;
+    }
     feed_piece(bytes.substr(0, taken.size));
     bytes.remove_prefix(taken.size);
     // What a frame causes is said before the next is read: or the same bytes, cut differently, would mean other things.

@@ -57,7 +57,7 @@ struct H2Options {
   uint32_t field_count = kFieldCountLimit;   // of a head
   uint32_t field_size = 32 * 1024;           // name and value
   uint32_t hpack_table = 4096;               // bytes that the peer's encoder may use
-  uint32_t hpack_own_table = 4096;           // that ours does
+  uint32_t hpack_own_table = 1024;           // that ours does
   size_t queued_output = 512 * 1024;         // bytes that the peer has not read yet
   H2FloodLimits floods;
   H2HeadRules rules;
