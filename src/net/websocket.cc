@@ -104,7 +104,7 @@ Result<size_t> WebSocketReader::feed(std::string_view bytes) {
       while (header_size_ < header_size() && taken < bytes.size()) {
         header_[header_size_++] = static_cast<uint8_t>(bytes[taken++]);
         // The first two bytes say enough to refuse most of what is wrong, before its payload is waited for.
-        if (header_size_ == 2) STOCKADE_TRY(begin_frame());
+        if (header_size_ == 2 && header_size() > 2) STOCKADE_TRY(begin_frame());
       }
       if (header_size_ < header_size()) return taken;
       STOCKADE_TRY(begin_frame());
