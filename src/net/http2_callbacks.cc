@@ -174,7 +174,7 @@ ssize_t H2Callbacks::read_body(nghttp2_session* session, int32_t id, uint8_t* ou
   H2Session::Stream* stream = self(user).find(id);
   if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   const auto piece = stream->source.substr(0, size);
-  std::memcpy(out, piece.data(), piece.size());
+  std::copy(piece.begin(), piece.end(), out);
   stream->source.remove_prefix(piece.size());
   if (!stream->source.empty()) return static_cast<ssize_t>(piece.size());
   if (!stream->ending && piece.empty()) return NGHTTP2_ERR_DEFERRED;

@@ -98,9 +98,9 @@ Result<void> H2Session::feed(std::string_view bytes) {
     feed_piece(bytes.substr(0, taken.size));
     bytes.remove_prefix(taken.size);
     // What a frame causes is said before the next is read: or the same bytes, cut differently, would mean other things.
-    if (failure_ || meter_.between_frames()) drain();
+    if (meter_.between_frames()) drain();
   }
-  drain();
+  if (failure_) drain();
   tell_writable();
   return usable();
 }

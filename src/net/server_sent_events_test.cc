@@ -178,6 +178,16 @@ TEST(ServerSentEvents, ReplacesDataInPlace) {
   EXPECT_EQ(back[0].last_id, "1");
 }
 
+TEST(ServerSentEvents, RemovesAnEventWithoutChangingTheNext) {
+  const auto events = read(
+      "data: first\n\n\xef\xbb\xbf"
+      "data: second\n\ndata: third\n\n");
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_FALSE(events[1].dispatched);
+  EXPECT_EQ(seen(read(std::string(kRemovedServerSentEvent) + events[1].raw + events[2].raw)),
+            (std::vector<std::string>{"message:third"}));
+}
+
 TEST(ServerSentEvents, KeepsItsLimits) {
   const ServerSentEventLimits limits{.event = 20, .lines = 3};
   EXPECT_EQ(read("data: 0123456789AB\n\n", 1, limits).size(), 1u);

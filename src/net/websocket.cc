@@ -194,7 +194,9 @@ Result<size_t> WebSocketReader::take_payload(std::string_view bytes) {
   target.append(piece);
   if (sender_ == WebSocketSender::client) {
     apply_mask(target.data() + before, piece.size(), mask_, mask_at_);
+#ifndef STOCKADE_PLANTED_BUG  // the mask begins anew with each piece
     mask_at_ = static_cast<uint8_t>((mask_at_ + piece.size()) & 3);
+#endif
   }
   left_ -= piece.size();
   if (is_control(frame_)) return piece.size();
