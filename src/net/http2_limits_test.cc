@@ -231,6 +231,9 @@ TEST(Http2Limits, BoundTheTableOfHpack) {
   const auto outcome =
       feed(*server, frame(kHeaders, kEndStream | kEndHeaders, 1, "\x3f\x46"s + hpack(request_fields())));
   EXPECT_EQ(outcome.go_away, 9u);
+  auto again = started_server(options);
+  const auto fits = "\x3f\x45"s + hpack(request_fields());
+  EXPECT_EQ(feed(*again, frame(kHeaders, kEndStream | kEndHeaders, 1, fits)).error, "");
 }
 
 }  // namespace

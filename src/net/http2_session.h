@@ -56,9 +56,10 @@ struct H2Options {
   uint32_t header_list_size = kHeadLimit;    // bytes of a head, as RFC 9113, 6.5.2 counts them (32 more each field)
   uint32_t field_count = kFieldCountLimit;   // of a head
   uint32_t field_size = 32 * 1024;           // name and value
-  uint32_t hpack_table = 1024;               // bytes that the peer's encoder may use
-  uint32_t hpack_own_table = 1024;           // that ours does
-  size_t queued_output = 512 * 1024;         // bytes that the peer has not read yet
+  // Less than the usual 4096 breaks peers that never announce a smaller table (Go's before 1.20).
+  uint32_t hpack_table = 4096;        // bytes that the peer's encoder may use
+  uint32_t hpack_own_table = 1024;    // that ours does
+  size_t queued_output = 512 * 1024;  // bytes that the peer has not read yet
   H2FloodLimits floods;
   H2HeadRules rules;
 };

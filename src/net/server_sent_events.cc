@@ -168,12 +168,18 @@ std::string with_data(const ServerSentEvent& event, std::string_view data) {
   each_line(data, [&](std::string_view line) {
     out.append("data: ").append(line).append(line_end.empty() ? std::string_view("\n") : line_end);
   });
+  // Where a line is left out, a CR in front of it and an LF behind it would become one line end: an LF keeps them two.
+  const auto append = [&](size_t begin, size_t end) {
+    if (begin < end && out.ends_with('\r') && event.raw[begin] == '\n') out.push_back('\n');
+    out.append(event.raw, begin, end - begin);
+  };
   size_t at = first.line.end;
   for (size_t i = 1; i < event.data_lines.size(); ++i) {
-    out.append(event.raw, at, event.data_lines[i].line.begin - at);
+    append(at, event.data_lines[i].line.begin);
     at = event.data_lines[i].line.end;
   }
-  return out.append(event.raw, at);
+  append(at, event.raw.size());
+  return out;
 }
 
 std::string write_server_sent_event(std::string_view type, std::string_view data, std::string_view id) {

@@ -168,6 +168,8 @@ TEST(ServerSentEvents, ReplacesDataInPlace) {
   EXPECT_EQ(read(replaced).at(0).type, "t");
   const std::string lines = with_data(event, "a\nb\rc\r\nd");
   EXPECT_EQ(read(lines).at(0).data, "a\nb\nc\nd");
+  for (const char* mixed : {"data: a\rdata: b\n\n", "data: a\n: c\rdata: b\n\n", "data: a\r: c\rdata: b\r\n\n"})
+    EXPECT_EQ(seen(read(with_data(read(mixed).at(0), "x\ny"))), (std::vector<std::string>{"message:x\ny"})) << mixed;
   const auto none = read("event: t\n\n").at(0);
   EXPECT_EQ(with_data(none, "x"), none.raw);
   const std::string own = write_server_sent_event("error\ndata: injected", "a\n\nevent: evil\n\nb", "1\r2");
