@@ -71,6 +71,7 @@ void take(Run& run, const std::vector<H2Event>& events) {
       run.events += "end " + std::to_string(end->stream);
     } else if (const auto* reset = std::get_if<H2Reset>(&event)) {
       run.events += "reset " + std::to_string(reset->stream) + h2_code_name(reset->code).data() + reset->reason;
+      run.bodies.erase(reset->stream);  // how much came before a fault was seen depends on the cut
     } else if (std::holds_alternative<H2GoAway>(event)) {
       run.events += "go away ";
     }
@@ -86,6 +87,7 @@ Run run(H2Session& session, std::string_view bytes, size_t piece) {
     take(result, session.take_events());
     if (!fed) {
       result.error = fed.error().message();
+      result.bodies.clear();
       break;
     }
   }

@@ -75,9 +75,10 @@ nghttp2_session* H2Callbacks::make(H2Session& session, const H2Options& options,
   nghttp2_option_set_max_deflate_dynamic_table_size(option.value, options.hpack_own_table);
   nghttp2_option_set_max_send_header_block_length(option.value, 2 * size_t{options.header_list_size});
   nghttp2_option_set_max_reserved_remote_streams(option.value, 0);
-  // The frame meter counts these, by a clock that tests can set.
+  // The frame meter counts these: by a clock that tests can set, and rightly where a CONTINUATION's header comes in
+  // pieces (the library then counts each piece).
   nghttp2_option_set_stream_reset_rate_limit(option.value, UINT64_MAX, UINT64_MAX);
-  nghttp2_option_set_max_continuations(option.value, size_t{options.floods.continuations} + 1);
+  nghttp2_option_set_max_continuations(option.value, SIZE_MAX);
 
   nghttp2_mem memory{&session.library_memory_, counted_malloc, counted_free, counted_calloc, counted_realloc};
   nghttp2_session* made = nullptr;

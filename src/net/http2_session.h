@@ -8,7 +8,8 @@
 // Two sorts of fault: a malformed message resets its stream (H2Reset with a reason) and the connection lives on; a
 // breach of framing, of HPACK or of a limit ends the connection: GOAWAY with its code is the last output, feed()
 // returns the Error then and ever after. The same bytes give the same events however they are cut, save that body
-// pieces differ in size. One thread at a time; the session neither copies nor moves.
+// pieces differ in size, and in how many of them come before a fault is seen. One thread at a time; the session neither
+// copies nor moves.
 #pragma once
 
 #include <chrono>
