@@ -1,6 +1,7 @@
 #include "net/http2_session.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 
@@ -75,10 +76,20 @@ Result<void> H2Session::usable() const {
 }
 
 size_t H2Session::memory() const {
-  size_t total = malloc_usable_size(const_cast<H2Session*>(this)) + library_memory_ + output_.capacity() +
+  size_t total = malloc_usable_size(const_cast<H2Session*>(this)) + library_memory_.held + output_.capacity() +
                  events_.capacity() * sizeof(H2Event) + incoming_.capacity() * sizeof(HttpField);
   total += streams_.size() * (sizeof(Stream) + 48);
   return total;
+}
+
+void H2Session::rest() {
+  // Only between two frames, and with none on its way, is what the buffer holds dead.
+  if (library_memory_.frame_buffer == nullptr || !output_.empty() || !meter_.between_frames() || open_ > 0) return;
+  constexpr uintptr_t kPage = 4096;
+  const auto begin = reinterpret_cast<uintptr_t>(library_memory_.frame_buffer);
+  const uintptr_t end = (begin + malloc_usable_size(library_memory_.frame_buffer)) & ~(kPage - 1);
+  const uintptr_t first = (begin + kPage - 1) & ~(kPage - 1);
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
 }
 
 // ---- bytes in

@@ -140,6 +140,9 @@ class H2Session {
   bool failed() const { return failure_.has_value(); }
   // What this session holds, in bytes of the heap.
   size_t memory() const;
+  // Nothing is going on: gives the memory of nghttp2's frame buffer back to the kernel, the most of what an idle
+  // connection holds. It comes back, as zeros, with the next frame that is sent. Does nothing while there is output.
+  void rest();
 
  protected:
   enum class Side { server, client };
@@ -204,7 +207,11 @@ class H2Session {
   const Side side_;
   const H2Options options_;
   H2FrameMeter meter_;
-  size_t library_memory_ = 0;
+  struct LibraryMemory {
+    size_t held = 0;
+    void* frame_buffer = nullptr;  // 16 KiB, that the library keeps for as long as the session lives
+  };
+  LibraryMemory library_memory_;
   nghttp2_session* session_ = nullptr;
   std::map<int32_t, Stream> streams_;
   size_t open_ = 0;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <fstream>
 #include <map>
 
 #include "net/http2_fixture.h"
@@ -337,6 +339,49 @@ TEST(Http2Session, HoldsLittleWhileItIsIdle) {
   RecordProperty("client", static_cast<int>(pair.client->memory()));
   EXPECT_LE(pair.server->memory(), kIdle + 16 * 1024) << "with full HPACK tables";
   EXPECT_LE(pair.client->memory(), kIdle + 16 * 1024);
+}
+
+size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * 4096;
+}
+
+TEST(Http2Session, GivesItsFrameBufferBackWhileItRests) {
+  std::vector<std::unique_ptr<Pair>> pairs;
+  constexpr size_t kPairs = 500;
+  const auto work = [](Pair& pair) {
+    const int32_t stream = pair.client->send_request(request("/"), true).value();
+    pair.exchange();
+    ASSERT_TRUE(pair.server->send_response(stream, response(200), false));
+    ASSERT_EQ(pair.server->send_body(stream, std::string(40'000, 'x'), true).value(), 40'000u);
+    pair.exchange();
+    EXPECT_TRUE(body_of(pair.at_client, stream) == std::string(40'000, 'x'));
+    pair.client->consume(stream, 40'000);
+    pair.exchange();
+    pair.at_client = {};
+    pair.at_server = {};
+  };
+  malloc_trim(0);  // what earlier tests left would be used again unseen
+  const size_t before = resident_bytes();
+  for (size_t i = 0; i < kPairs; ++i) {
+    pairs.push_back(std::make_unique<Pair>());
+    work(*pairs.back());
+  }
+  const size_t busy = resident_bytes() - before;
+  for (auto& pair : pairs) {
+    pair->server->rest();
+    pair->client->rest();
+  }
+  const size_t idle = resident_bytes() - before;
+  RecordProperty("busy", static_cast<int>(busy / kPairs / 2));
+  RecordProperty("idle", static_cast<int>(idle / kPairs / 2));
+#ifndef __SANITIZE_ADDRESS__
+  EXPECT_LT(idle / kPairs / 2, 20u * 1024) << "a session";
+  EXPECT_LT(idle, busy);
+#endif
+  for (auto& pair : pairs) work(*pair);  // and it works on
 }
 
 }  // namespace
