@@ -9,18 +9,27 @@ namespace stockade::net {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-constexpr std::string_view kLineEnds = "\r\n";
 
-std::string_view without_line_end(std::string_view line) {
-  const auto end = line.find_first_of(kLineEnds);
-  return line.substr(0, end);
+// find_first_of calls memchr for each byte.
+size_t find_line_end(std::string_view text) {
+  const auto end = std::find_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; });
+  return end == text.end() ? std::string_view::npos : static_cast<size_t>(end - text.begin());
+}
+
+std::string_view without_line_end(std::string_view line) { return line.substr(0, find_line_end(line)); }
+
+// The same for a whole line, whose end is known to stand there.
+std::string_view chomped(std::string_view line) {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
 }
 
 // Line by line, at any of the three line ends: a value with one would otherwise begin a field of its own.
 template <typename Take>
 void each_line(std::string_view text, Take&& take) {
   for (;;) {
-    const auto end = text.find_first_of(kLineEnds);
+    const auto end = find_line_end(text);
     take(text.substr(0, end));
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + (text.substr(end).starts_with("\r\n") ? 2 : 1));
@@ -59,7 +68,7 @@ Result<size_t> ServerSentEventReader::feed(std::string_view bytes) {
       continue;
     }
     const auto rest = bytes.substr(taken);
-    const auto end = rest.find_first_of(kLineEnds);
+    const auto end = find_line_end(rest);
     const auto piece = rest.substr(0, end == std::string_view::npos ? end : end + 1);
     STOCKADE_TRY(append(piece));
     taken += piece.size();
@@ -85,7 +94,7 @@ Result<void> ServerSentEventReader::end_line(LineEnd end) {
   }
   ByteRange line{line_begin_, event_.raw.size()};
   line_begin_ = event_.raw.size();
-  auto text = without_line_end(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
+  auto text = chomped(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
   if (std::exchange(first_line_, false) && text.starts_with(kByteOrderMark)) {
     line.begin += kByteOrderMark.size();
     text.remove_prefix(kByteOrderMark.size());
@@ -102,7 +111,7 @@ Result<void> ServerSentEventReader::end_line(LineEnd end) {
 
 void ServerSentEventReader::take_field(ByteRange line) {
   has_fields_ = true;
-  const auto text = without_line_end(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
+  const auto text = chomped(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
   const auto colon = text.find(':');
   const auto name = text.substr(0, colon);
   size_t begin = colon == std::string_view::npos ? text.size() : colon + 1;
