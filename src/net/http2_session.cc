@@ -409,7 +409,7 @@ void H2Session::note_fault(int32_t id, std::string_view reason) {
   if (stream != nullptr && stream->reason.empty()) stream->reason = reason;
 }
 
-void H2Session::reset_malformed(int32_t id, H2Code code, std::string reason) {
+void H2Session::reset_malformed(int32_t id, H2Code code, std::string_view reason) {
   note_fault(id, reason);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<uint32_t>(code));
 }

@@ -193,7 +193,7 @@ class H2Session {
   void sent_reset(int32_t stream);
   void sent_go_away(uint32_t code, std::string_view reason);
 
-  void reset_malformed(int32_t stream, H2Code code, std::string reason);
+  void reset_malformed(int32_t stream, H2Code code, std::string_view reason);
   void breach(H2Code code, std::string_view reason);
   void feed_piece(std::string_view piece);
   void drain();
