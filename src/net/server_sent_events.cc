@@ -99,12 +99,12 @@ Result<void> ServerSentEventReader::end_line(LineEnd end) {
     line.begin += kByteOrderMark.size();
     text.remove_prefix(kByteOrderMark.size());
   }
-  if (text.empty()) {
+  // A comment between events is a block of its own: servers send them to keep a connection alive, so it must not wait.
+  const bool comment = text.starts_with(':');
+  if (text.empty() || (comment && !has_fields_)) {
     end_event(true);
-  } else if (text[0] != ':') {
+  } else if (!comment) {
     take_field(line);
-  } else if (!has_fields_) {
-    end_event(true);  // a comment between events: servers send them to keep a connection alive, so it must not wait
   }
   return {};
 }
@@ -139,9 +139,8 @@ void ServerSentEventReader::take_field(ByteRange line) {
 
 void ServerSentEventReader::end_event(bool complete) {
   event_.complete = complete;
-  event_.dispatched = complete && !event_.data.empty();
-  // "data" alone makes the data one LF before the last is taken off: empty, and dispatched.
-  if (complete && has_data_) event_.dispatched = true;
+  // Also where the data is empty: "data" alone adds a line end, of which the last is taken off.
+  event_.dispatched = complete && has_data_;
   if (event_.type.empty()) event_.type = "message";
   event_.offset = offset_;
   event_.last_id = last_id_;
