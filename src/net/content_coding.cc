@@ -126,7 +126,9 @@ class ZlibLink final : public ContentDecoder::Link {
         input.remove_prefix(1);
         at_end = false;
       }
+#ifndef STOCKADE_PLANTED_BUG  // what came alone is taken for both bytes
       if (held_size_ < held_.size()) return {};
+#endif
       const auto first = static_cast<uint8_t>(held_[0]);
       const auto second = static_cast<uint8_t>(held_[1]);
       const bool zlib = (first & 0x0f) == Z_DEFLATED && first >> 4 <= 7 && (first << 8 | second) % 31 == 0;

@@ -18,9 +18,8 @@ std::string percent_encoded(std::string_view text) {
   std::string out;
   for (char c : text.substr(0, kStatusMessageLimit)) {
     // A space at an end would be cut off as white space around the value.
-    if (c > ' ' && c <= '~' && c != '%') {
-      out.push_back(c);
-    } else if (c == ' ' && !out.empty()) {
+    const bool inner_space = c == ' ' && !out.empty();
+    if (inner_space || (c > ' ' && c <= '~' && c != '%')) {
       out.push_back(c);
     } else {
       fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<uint8_t>(c));

@@ -14,30 +14,7 @@ H2Session& self(void* user) { return *static_cast<H2Session*>(user); }
 
 std::string_view text(const uint8_t* data, size_t size) { return {reinterpret_cast<const char*>(data), size}; }
 
-// The library's memory, counted, so that what a session costs can be told (and tested).
-void* counted_malloc(size_t size, void* counter) {
-  void* memory = std::malloc(size);
-  *static_cast<size_t*>(counter) += malloc_usable_size(memory);
-  return memory;
-}
-
-void counted_free(void* memory, void* counter) {
-  *static_cast<size_t*>(counter) -= malloc_usable_size(memory);
-  std::free(memory);
-}
-
-void* counted_calloc(size_t count, size_t size, void* counter) {
-  void* memory = std::calloc(count, size);
-  *static_cast<size_t*>(counter) += malloc_usable_size(memory);
-  return memory;
-}
-
-void* counted_realloc(void* memory, size_t size, void* counter) {
-  const size_t before = malloc_usable_size(memory);
-  void* moved = std::realloc(memory, size);
-  if (moved != nullptr) *static_cast<size_t*>(counter) += malloc_usable_size(moved) - before;
-  return moved;
-}
+constexpr size_t kFrameBuffer = 16 * 1024;
 
 struct Option {
   nghttp2_option* value = nullptr;
@@ -57,6 +34,38 @@ struct CallbackTable {
 
 }  // namespace
 
+// The library's memory, counted, so that what a session costs can be told (and tested).
+void* H2Callbacks::allocate(size_t size, void* user) {
+  void* memory = std::malloc(size);
+  static_cast<H2Session::LibraryMemory*>(user)->held += malloc_usable_size(memory);
+  return memory;
+}
+
+void* H2Callbacks::allocate_zeros(size_t count, size_t size, void* user) {
+  void* memory = std::calloc(count, size);
+  static_cast<H2Session::LibraryMemory*>(user)->held += malloc_usable_size(memory);
+  return memory;
+}
+
+void* H2Callbacks::reallocate(void* memory, size_t size, void* user) {
+  auto* counted = static_cast<H2Session::LibraryMemory*>(user);
+  const size_t before = malloc_usable_size(memory);
+  const bool is_buffer =
+      memory == nullptr ? size > kFrameBuffer && counted->frame_buffer == nullptr : memory == counted->frame_buffer;
+  void* moved = std::realloc(memory, size);
+  if (moved == nullptr) return nullptr;
+  counted->held += malloc_usable_size(moved) - before;
+  if (is_buffer) counted->frame_buffer = moved;
+  return moved;
+}
+
+void H2Callbacks::release(void* memory, void* user) {
+  auto* counted = static_cast<H2Session::LibraryMemory*>(user);
+  counted->held -= malloc_usable_size(memory);
+  if (memory == counted->frame_buffer) counted->frame_buffer = nullptr;
+  std::free(memory);
+}
+
 nghttp2_session* H2Callbacks::make(H2Session& session, const H2Options& options, bool server) {
   const Option option;
   const CallbackTable table;
@@ -75,11 +84,12 @@ nghttp2_session* H2Callbacks::make(H2Session& session, const H2Options& options,
   nghttp2_option_set_max_deflate_dynamic_table_size(option.value, options.hpack_own_table);
   nghttp2_option_set_max_send_header_block_length(option.value, 2 * size_t{options.header_list_size});
   nghttp2_option_set_max_reserved_remote_streams(option.value, 0);
-  // The frame meter counts these, by a clock that tests can set.
+  // The frame meter counts these: by a clock that tests can set, and rightly where a CONTINUATION's header comes in
+  // pieces (the library then counts each piece).
   nghttp2_option_set_stream_reset_rate_limit(option.value, UINT64_MAX, UINT64_MAX);
-  nghttp2_option_set_max_continuations(option.value, size_t{options.floods.continuations} + 1);
+  nghttp2_option_set_max_continuations(option.value, SIZE_MAX);
 
-  nghttp2_mem memory{&session.library_memory_, counted_malloc, counted_free, counted_calloc, counted_realloc};
+  nghttp2_mem memory{&session.library_memory_, allocate, release, allocate_zeros, reallocate};
   nghttp2_session* made = nullptr;
   const auto create = server ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   return create(&made, table.value, &session, option.value, &memory) == 0 ? made : nullptr;
@@ -174,7 +184,7 @@ ssize_t H2Callbacks::read_body(nghttp2_session* session, int32_t id, uint8_t* ou
   H2Session::Stream* stream = self(user).find(id);
   if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   const auto piece = stream->source.substr(0, size);
-  std::memcpy(out, piece.data(), piece.size());
+  std::copy(piece.begin(), piece.end(), out);
   stream->source.remove_prefix(piece.size());
   if (!stream->source.empty()) return static_cast<ssize_t>(piece.size());
   if (!stream->ending && piece.empty()) return NGHTTP2_ERR_DEFERRED;

@@ -12,6 +12,11 @@ struct H2Callbacks {
   // Null when there is no memory.
   static nghttp2_session* make(H2Session& session, const H2Options& options, bool server);
 
+  static void* allocate(size_t size, void* user);
+  static void* allocate_zeros(size_t count, size_t size, void* user);
+  static void* reallocate(void* memory, size_t size, void* user);
+  static void release(void* memory, void* user);
+
   static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user);
   static int header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
                     const uint8_t* value, size_t value_size, uint8_t flags, void* user);

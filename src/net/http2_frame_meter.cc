@@ -48,6 +48,10 @@ H2FrameMeter::Taken H2FrameMeter::take(std::string_view bytes) {
   if (header_size_ < header_.size()) return {size};
   header_size_ = 0;
   left_ = static_cast<size_t>(header_[0]) << 16 | static_cast<size_t>(header_[1]) << 8 | header_[2];
+  // RFC 9113, 6.3: nghttp2 does not look at PRIORITY once priorities are off.
+  const bool on_connection =
+      std::all_of(header_.begin() + 6, header_.end(), [](uint8_t b) { return b == 0; }) && (header_[5] & 0x7f) == 0;
+  if (header_[3] == kPriority && on_connection) return {size, nullptr, "PRIORITY on stream 0"};
   return {size, judge_header()};
 }
 

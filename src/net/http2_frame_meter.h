@@ -38,6 +38,7 @@ class H2FrameMeter {
   struct Taken {
     size_t size = 0;               // bytes up to the end of a frame, of its header or of `bytes`, whichever comes first
     const char* breach = nullptr;  // what there was too much of; the frame must not be parsed
+    const char* fault = nullptr;   // what nghttp2 would overlook
   };
   // Looks at the front of `bytes`. Call until all are taken; hand on what was taken.
   Taken take(std::string_view bytes);

@@ -85,11 +85,11 @@ bool same_authority(const Authority& a, const Authority& b, std::string_view sch
   return a.host == b.host && a.port.value_or(usual) == b.port.value_or(usual);
 }
 
-Result<void> read_authority(H2RequestHead& head, std::optional<std::string> authority) {
+Result<void> read_authority(H2RequestHead& head, const std::optional<std::string>& authority) {
   if (count_fields(head.fields, "host") > 1) return refuse("more than one Host");
   const HttpField* host = find_field(head.fields, "host");
   if (!authority && host == nullptr) return refuse("a request with neither :authority nor Host");
-  head.authority = authority ? std::move(*authority) : host->value;
+  head.authority = authority ? *authority : host->value;
   STOCKADE_ASSIGN(const Authority named, parse_authority(head.authority));
   if (head.scheme.empty() && !named.port) return refuse("CONNECT without a port");
   if (host == nullptr) return {};
@@ -173,7 +173,7 @@ Result<H2RequestHead> parse_h2_request(std::vector<HttpField> fields, const H2He
     STOCKADE_TRY(check_path(head));
   }
   if (connect && !authority) return refuse("CONNECT without :authority");
-  STOCKADE_TRY(read_authority(head, std::move(authority)));
+  STOCKADE_TRY(read_authority(head, authority));
   if (head.method == "TRACE" && head.content_length.value_or(0) > 0) return refuse("a body in TRACE");
   STOCKADE_TRY(read_expect(head));
   return head;

@@ -1,6 +1,7 @@
 #include "net/http2_session.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 
@@ -75,10 +76,20 @@ Result<void> H2Session::usable() const {
 }
 
 size_t H2Session::memory() const {
-  size_t total = malloc_usable_size(const_cast<H2Session*>(this)) + library_memory_ + output_.capacity() +
+  size_t total = malloc_usable_size(const_cast<H2Session*>(this)) + library_memory_.held + output_.capacity() +
                  events_.capacity() * sizeof(H2Event) + incoming_.capacity() * sizeof(HttpField);
   total += streams_.size() * (sizeof(Stream) + 48);
   return total;
+}
+
+void H2Session::rest() {
+  // Only between two frames, and with none on its way, is what the buffer holds dead.
+  if (library_memory_.frame_buffer == nullptr || !output_.empty() || !meter_.between_frames() || open_ > 0) return;
+  constexpr uintptr_t kPage = 4096;
+  const auto begin = reinterpret_cast<uintptr_t>(library_memory_.frame_buffer);
+  const uintptr_t end = (begin + malloc_usable_size(library_memory_.frame_buffer)) & ~(kPage - 1);
+  const uintptr_t first = (begin + kPage - 1) & ~(kPage - 1);
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
 }
 
 // ---- bytes in
@@ -91,12 +102,16 @@ Result<void> H2Session::feed(std::string_view bytes) {
       breach(H2Code::enhance_your_calm, std::string("too many ").append(taken.breach));
       break;
     }
+    if (taken.fault != nullptr) {
+      breach(H2Code::protocol_error, taken.fault);
+      break;
+    }
     feed_piece(bytes.substr(0, taken.size));
     bytes.remove_prefix(taken.size);
     // What a frame causes is said before the next is read: or the same bytes, cut differently, would mean other things.
-    if (failure_ || meter_.between_frames()) drain();
+    if (meter_.between_frames()) drain();
   }
-  drain();
+  if (failure_) drain();
   tell_writable();
   return usable();
 }
@@ -394,7 +409,7 @@ void H2Session::note_fault(int32_t id, std::string_view reason) {
   if (stream != nullptr && stream->reason.empty()) stream->reason = reason;
 }
 
-void H2Session::reset_malformed(int32_t id, H2Code code, std::string reason) {
+void H2Session::reset_malformed(int32_t id, H2Code code, std::string_view reason) {
   note_fault(id, reason);
   nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, static_cast<uint32_t>(code));
 }

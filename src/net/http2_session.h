@@ -8,7 +8,8 @@
 // Two sorts of fault: a malformed message resets its stream (H2Reset with a reason) and the connection lives on; a
 // breach of framing, of HPACK or of a limit ends the connection: GOAWAY with its code is the last output, feed()
 // returns the Error then and ever after. The same bytes give the same events however they are cut, save that body
-// pieces differ in size. One thread at a time; the session neither copies nor moves.
+// pieces differ in size, and in how many of them come before a fault is seen. One thread at a time; the session neither
+// copies nor moves.
 #pragma once
 
 #include <chrono>
@@ -56,9 +57,10 @@ struct H2Options {
   uint32_t header_list_size = kHeadLimit;    // bytes of a head, as RFC 9113, 6.5.2 counts them (32 more each field)
   uint32_t field_count = kFieldCountLimit;   // of a head
   uint32_t field_size = 32 * 1024;           // name and value
-  uint32_t hpack_table = 4096;               // bytes that the peer's encoder may use
-  uint32_t hpack_own_table = 4096;           // that ours does
-  size_t queued_output = 512 * 1024;         // bytes that the peer has not read yet
+  // Less than the usual 4096 breaks peers that never announce a smaller table (Go's before 1.20).
+  uint32_t hpack_table = 4096;        // bytes that the peer's encoder may use
+  uint32_t hpack_own_table = 1024;    // that ours does
+  size_t queued_output = 512 * 1024;  // bytes that the peer has not read yet
   H2FloodLimits floods;
   H2HeadRules rules;
 };
@@ -138,6 +140,9 @@ class H2Session {
   bool failed() const { return failure_.has_value(); }
   // What this session holds, in bytes of the heap.
   size_t memory() const;
+  // Nothing is going on: gives the memory of nghttp2's frame buffer back to the kernel, the most of what an idle
+  // connection holds. It comes back, as zeros, with the next frame that is sent. Does nothing while there is output.
+  void rest();
 
  protected:
   enum class Side { server, client };
@@ -188,7 +193,7 @@ class H2Session {
   void sent_reset(int32_t stream);
   void sent_go_away(uint32_t code, std::string_view reason);
 
-  void reset_malformed(int32_t stream, H2Code code, std::string reason);
+  void reset_malformed(int32_t stream, H2Code code, std::string_view reason);
   void breach(H2Code code, std::string_view reason);
   void feed_piece(std::string_view piece);
   void drain();
@@ -202,7 +207,11 @@ class H2Session {
   const Side side_;
   const H2Options options_;
   H2FrameMeter meter_;
-  size_t library_memory_ = 0;
+  struct LibraryMemory {
+    size_t held = 0;
+    void* frame_buffer = nullptr;  // 16 KiB, that the library keeps for as long as the session lives
+  };
+  LibraryMemory library_memory_;
   nghttp2_session* session_ = nullptr;
   std::map<int32_t, Stream> streams_;
   size_t open_ = 0;

@@ -9,18 +9,27 @@ namespace stockade::net {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-constexpr std::string_view kLineEnds = "\r\n";
 
-std::string_view without_line_end(std::string_view line) {
-  const auto end = line.find_first_of(kLineEnds);
-  return line.substr(0, end);
+// find_first_of calls memchr for each byte.
+size_t find_line_end(std::string_view text) {
+  const auto end = std::find_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; });
+  return end == text.end() ? std::string_view::npos : static_cast<size_t>(end - text.begin());
+}
+
+std::string_view without_line_end(std::string_view line) { return line.substr(0, find_line_end(line)); }
+
+// The same for a whole line, whose end is known to stand there.
+std::string_view chomped(std::string_view line) {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
 }
 
 // Line by line, at any of the three line ends: a value with one would otherwise begin a field of its own.
 template <typename Take>
 void each_line(std::string_view text, Take&& take) {
   for (;;) {
-    const auto end = text.find_first_of(kLineEnds);
+    const auto end = find_line_end(text);
     take(text.substr(0, end));
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + (text.substr(end).starts_with("\r\n") ? 2 : 1));
@@ -59,7 +68,7 @@ Result<size_t> ServerSentEventReader::feed(std::string_view bytes) {
       continue;
     }
     const auto rest = bytes.substr(taken);
-    const auto end = rest.find_first_of(kLineEnds);
+    const auto end = find_line_end(rest);
     const auto piece = rest.substr(0, end == std::string_view::npos ? end : end + 1);
     STOCKADE_TRY(append(piece));
     taken += piece.size();
@@ -85,24 +94,24 @@ Result<void> ServerSentEventReader::end_line(LineEnd end) {
   }
   ByteRange line{line_begin_, event_.raw.size()};
   line_begin_ = event_.raw.size();
-  auto text = without_line_end(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
+  auto text = chomped(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
   if (std::exchange(first_line_, false) && text.starts_with(kByteOrderMark)) {
     line.begin += kByteOrderMark.size();
     text.remove_prefix(kByteOrderMark.size());
   }
-  if (text.empty()) {
+  // A comment between events is a block of its own: servers send them to keep a connection alive, so it must not wait.
+  const bool comment = text.starts_with(':');
+  if (text.empty() || (comment && !has_fields_)) {
     end_event(true);
-  } else if (text[0] != ':') {
+  } else if (!comment) {
     take_field(line);
-  } else if (!has_fields_) {
-    end_event(true);  // a comment between events: servers send them to keep a connection alive, so it must not wait
   }
   return {};
 }
 
 void ServerSentEventReader::take_field(ByteRange line) {
   has_fields_ = true;
-  const auto text = without_line_end(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
+  const auto text = chomped(std::string_view(event_.raw).substr(line.begin, line.end - line.begin));
   const auto colon = text.find(':');
   const auto name = text.substr(0, colon);
   size_t begin = colon == std::string_view::npos ? text.size() : colon + 1;
@@ -130,9 +139,8 @@ void ServerSentEventReader::take_field(ByteRange line) {
 
 void ServerSentEventReader::end_event(bool complete) {
   event_.complete = complete;
-  event_.dispatched = complete && !event_.data.empty();
-  // "data" alone makes the data one LF before the last is taken off: empty, and dispatched.
-  if (complete && has_data_) event_.dispatched = true;
+  // Also where the data is empty: "data" alone adds a line end, of which the last is taken off.
+  event_.dispatched = complete && has_data_;
   if (event_.type.empty()) event_.type = "message";
   event_.offset = offset_;
   event_.last_id = last_id_;
@@ -168,12 +176,18 @@ std::string with_data(const ServerSentEvent& event, std::string_view data) {
   each_line(data, [&](std::string_view line) {
     out.append("data: ").append(line).append(line_end.empty() ? std::string_view("\n") : line_end);
   });
+  // Where a line is left out, a CR in front of it and an LF behind it would become one line end: an LF keeps them two.
+  const auto append = [&](size_t begin, size_t end) {
+    if (begin < end && out.ends_with('\r') && event.raw[begin] == '\n') out.push_back('\n');
+    out.append(event.raw, begin, end - begin);
+  };
   size_t at = first.line.end;
   for (size_t i = 1; i < event.data_lines.size(); ++i) {
-    out.append(event.raw, at, event.data_lines[i].line.begin - at);
+    append(at, event.data_lines[i].line.begin);
     at = event.data_lines[i].line.end;
   }
-  return out.append(event.raw, at);
+  append(at, event.raw.size());
+  return out;
 }
 
 std::string write_server_sent_event(std::string_view type, std::string_view data, std::string_view id) {

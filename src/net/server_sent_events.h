@@ -84,6 +84,9 @@ class ServerSentEventReader {
   std::string last_id_;
 };
 
+// What to put in an event's place to remove it. Not nothing: were the first event of a stream left out, a byte order
+// mark at the front of the second would no longer be text, and its line another field than the one that was inspected.
+inline constexpr std::string_view kRemovedServerSentEvent = ": removed\n\n";
 // An event with other data: comments, type and id stay as they are, its data lines are replaced.
 std::string with_data(const ServerSentEvent& event, std::string_view data);
 // A new event; `type` and `id` are left out where empty, and may not contain line ends (they are cut there).

@@ -104,7 +104,7 @@ Result<size_t> WebSocketReader::feed(std::string_view bytes) {
       while (header_size_ < header_size() && taken < bytes.size()) {
         header_[header_size_++] = static_cast<uint8_t>(bytes[taken++]);
         // The first two bytes say enough to refuse most of what is wrong, before its payload is waited for.
-        if (header_size_ == 2) STOCKADE_TRY(begin_frame());
+        if (header_size_ == 2 && header_size() > 2) STOCKADE_TRY(begin_frame());
       }
       if (header_size_ < header_size()) return taken;
       STOCKADE_TRY(begin_frame());
@@ -194,7 +194,9 @@ Result<size_t> WebSocketReader::take_payload(std::string_view bytes) {
   target.append(piece);
   if (sender_ == WebSocketSender::client) {
     apply_mask(target.data() + before, piece.size(), mask_, mask_at_);
+#ifndef STOCKADE_PLANTED_BUG  // the mask begins anew with each piece
     mask_at_ = static_cast<uint8_t>((mask_at_ + piece.size()) & 3);
+#endif
   }
   left_ -= piece.size();
   if (is_control(frame_)) return piece.size();
