@@ -40,13 +40,16 @@ std::optional<inspect::Finding> ContentGuard::search_head(const net::RequestHead
   if (auto found = search("path", head.path)) return found;
   if (head.query)
     if (auto found = search("query", *head.query)) return found;
-  for (const net::HttpField& field : head.fields) {
-    const std::string name = net::lower_case(field.name);
-    if (std::ranges::find(kCredentialFields, name) != kCredentialFields.end()) continue;
-    if (auto found = search("header name", field.name)) return found;
-    if (auto found = search("header:" + name, field.value)) return found;
-  }
+  for (const net::HttpField& field : head.fields)
+    if (auto found = search_field(field)) return found;
   return std::nullopt;
+}
+
+std::optional<inspect::Finding> ContentGuard::search_field(const net::HttpField& field) {
+  const std::string name = net::lower_case(field.name);
+  if (std::ranges::find(kCredentialFields, name) != kCredentialFields.end()) return std::nullopt;
+  if (auto found = search("header name", field.name)) return found;
+  return search("header:" + name, field.value);
 }
 
 BodyGuard::Outcome BodyGuard::feed(std::string_view content, bool end) {

@@ -22,6 +22,7 @@ class ContentGuard {
 
   // Path, query and fields of a request: the first secret that must not leave.
   std::optional<inspect::Finding> search_head(const net::RequestHead& head);
+  std::optional<inspect::Finding> search_field(const net::HttpField& field);
   inspect::Scanner& scanner() { return *scanner_; }
 
  private:

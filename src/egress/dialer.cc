@@ -186,7 +186,7 @@ void Dialer::on_cut(const Cut& cut) {
 
 loop::Task<void> Dialer::serve(Dial dial) {
   const uint64_t flow = dial.flow;
-  const bool sealed = dial.sealed;
+  const bool sealed = dial.sealed, http2 = dial.http2;
   const Destination to = dial.to;
   Outcome outcome = co_await connect_to(std::move(dial));
   const bool cancelled = pending_.at(flow)->cancelled;
@@ -208,7 +208,7 @@ loop::Task<void> Dialer::serve(Dial dial) {
     }
   }
   if (sealed && !handed.empty()) {
-    sealer_->send_with(Seal{flow, to}, std::move(handed));
+    sealer_->send_with(Seal{flow, to, http2}, std::move(handed));
     handed.clear();
   }
   inspector_->send_with(reply, std::move(handed));

@@ -1,20 +1,22 @@
-// Plain HTTP/1.1 on one connection: every request is judged, also on a kept or pipelined connection. Host must be the
-// name that the agent connected to, method and path must satisfy the rules, and where a rule limits them, headers that
-// override them are refused. Heads are written again from what was parsed; bodies are framed byte by byte, so that what
-// we take for the next request is what the server takes for it. Responses are read for the same reason.
-//
-// Upgrades: only to WebSocket, and only where no rule for the host limits methods or paths, for what follows a 101 is
-// not judged any more. As an explicit proxy (HttpRole::proxy) each request names its destination, and is judged like a
-// connection to it. The request side and the response side are a task each; the session ends with the request side.
+// HTTP on one connection of the agent: HTTP/1 request after request, HTTP/2 stream beside stream; each is an exchange
+// (http_exchange.h) that is judged on its own. The session ends with the agent's connection; those to servers belong to
+// the process (upstream_pool.h).
 #pragma once
 
-#include "egress/refusals.h"
+#include "egress/http_exchange.h"
 
 namespace stockade::egress {
 
-enum class HttpRole { origin, proxy };
+enum class HttpVersion { http1, http2 };
+
+struct HttpSessionOptions {
+  HttpVersion version = HttpVersion::http1;
+  HttpRole role = HttpRole::origin;
+  bool sealed = false;        // towards servers: TLS, that the sealer speaks
+  bool offers_http2 = false;  // there
+};
 
 loop::Task<void> serve_http(Inspector& inspector, Connection connection, Destination to, InBuffer in,
-                            std::optional<Upstream> ready, HttpRole role);
+                            HttpSessionOptions options);
 
 }  // namespace stockade::egress

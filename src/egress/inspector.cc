@@ -6,6 +6,7 @@
 #include "egress/datagrams.h"
 #include "egress/dns_service.h"
 #include "egress/session.h"
+#include "egress/upstream_pool.h"
 #include "egress/worker.h"
 #include "policy/decision.h"
 
@@ -104,7 +105,8 @@ Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t ma
     : loop_(loop), network_(network), max_flows_(max_flows), relay_house_(loop, [this](uint64_t flow, bool abort) {
         --relays_;
         flow_ended(flow, abort);
-      }) {}
+      }),
+      upstreams_(std::make_unique<UpstreamPool>(*this)) {}
 
 Inspector::~Inspector() = default;
 
@@ -206,14 +208,14 @@ void Inspector::intercept(Interception interception) {
 }
 
 loop::Task<Upstream> Inspector::dial(Destination to, Endpoint client, Endpoint original) {
-  return dial_by(std::move(to), client, original, false);
+  return dial_by(Dial{0, std::move(to), client, original, false, false});
 }
 
-loop::Task<Upstream> Inspector::dial_sealed(Destination to, Endpoint client, Endpoint original) {
-  return dial_by(std::move(to), client, original, true);
+loop::Task<Upstream> Inspector::dial_sealed(Destination to, Endpoint client, Endpoint original, bool http2) {
+  return dial_by(Dial{0, std::move(to), client, original, true, http2});
 }
 
-loop::Task<Upstream> Inspector::dial_by(Destination to, Endpoint client, Endpoint original, bool sealed) {
+loop::Task<Upstream> Inspector::dial_by(Dial dial) {
   if (dials_.size() >= kDialsAtOnce) {
     auto turn = std::make_shared<loop::Signal>(loop_);
     dial_queue_.push_back(turn);
@@ -222,8 +224,9 @@ loop::Task<Upstream> Inspector::dial_by(Destination to, Endpoint client, Endpoin
   const uint64_t flow = ++last_flow_;
   const auto place = dials_.emplace(flow, std::make_unique<PendingDial>(loop_)).first;
   PendingDial& pending = *place->second;
-  pending.sealed = sealed;
-  dialer_->send(Dial{flow, std::move(to), client, original, sealed});
+  pending.sealed = dial.sealed;
+  dial.flow = flow;
+  dialer_->send(dial);
   co_await pending.answered.wait();
   Upstream upstream = std::move(*pending.upstream);
   dials_.erase(flow);

@@ -56,6 +56,8 @@ struct Interception {
   net::TlsContext context;
 };
 
+class UpstreamPool;
+
 class Inspector {
  public:
   Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows);
@@ -75,12 +77,13 @@ class Inspector {
   const policy::Network& network() const { return network_; }
   NameTable& names() { return names_; }
   NoticeSink& notices() { return *notices_; }
+  UpstreamPool& upstreams() { return *upstreams_; }
 
   // Asks the dialer. The flow id is taken here; whoever gets a socket hands it to start_relay(), or closes it and then
   // calls flow_ended().
   loop::Task<Upstream> dial(Destination to, Endpoint client, Endpoint original);
   // The same behind TLS that the sealer speaks: the socket is the plain side.
-  loop::Task<Upstream> dial_sealed(Destination to, Endpoint client, Endpoint original);
+  loop::Task<Upstream> dial_sealed(Destination to, Endpoint client, Endpoint original, bool http2);
   void flow_ended(uint64_t flow, bool abort);
   void start_relay(RelayEnds ends, uint64_t flow);
 
@@ -118,7 +121,7 @@ class Inspector {
     bool sealed = false;  // complete when both have answered
     std::optional<Upstream> dialed, seal;
   };
-  loop::Task<Upstream> dial_by(Destination to, Endpoint client, Endpoint original, bool sealed);
+  loop::Task<Upstream> dial_by(Dial dial);
   void complete(PendingDial& pending);
   class SupervisorSide;
   class DialerSide;
@@ -158,6 +161,7 @@ class Inspector {
   std::optional<ContentGuard> guard_;
   std::unordered_map<uint64_t, std::unique_ptr<PendingDial>> dials_;
   std::deque<std::shared_ptr<loop::Signal>> dial_queue_;
+  std::unique_ptr<UpstreamPool> upstreams_;  // its connections say goodbye through the channels above
   Result<void> outcome_;
 };
 

@@ -69,7 +69,7 @@ TEST(Records, SurviveTheWire) {
   EXPECT_EQ(read->original, dial.original);
   EXPECT_TRUE(round_trip(Dialed{1, DialResult::limit, "x"}));
   EXPECT_TRUE(round_trip(Traffic{1, 2, 3, true}));
-  const auto seal = round_trip(Seal{7, {1, "api.example", {}, 443}});
+  const auto seal = round_trip(Seal{7, {1, "api.example", {}, 443}, true});
   ASSERT_TRUE(seal);
   EXPECT_EQ(seal->to.subject(), "api.example:443");
   const auto sealed = round_trip(Sealed{7, false, "the certificate of api.example: expired", "http/1.1"});

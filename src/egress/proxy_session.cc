@@ -182,8 +182,8 @@ loop::Task<void> serve_proxy_connection(Inspector& inspector, Fd client, Endpoin
   else if (in.bytes().starts_with(kConnect))
     co_await serve_connect(inspector, std::move(*connection), std::move(in));
   else
-    co_await serve_http(inspector, std::move(*connection), std::move(none), std::move(in), std::nullopt,
-                        HttpRole::proxy);
+    co_await serve_http(inspector, std::move(*connection), std::move(none), std::move(in),
+                        HttpSessionOptions{.role = HttpRole::proxy});
 }
 
 }  // namespace stockade::egress

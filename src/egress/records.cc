@@ -119,7 +119,7 @@ void write_record(WireWriter& out, const Dial& record) {
   write_destination(out, record.to);
   write_endpoint(out, record.client);
   write_endpoint(out, record.original);
-  out.put(static_cast<uint8_t>(record.sealed));
+  out.put(static_cast<uint8_t>(record.sealed)).put(static_cast<uint8_t>(record.http2));
 }
 void read_record(WireReader& in, Dial& record) {
   record.flow = in.get<uint64_t>();
@@ -127,6 +127,7 @@ void read_record(WireReader& in, Dial& record) {
   record.client = read_endpoint(in);
   record.original = read_endpoint(in);
   record.sealed = read_flag(in);
+  record.http2 = read_flag(in);
 }
 
 void write_record(WireWriter& out, const Closed& record) {
@@ -186,10 +187,12 @@ void read_record(WireReader& in, Cut& record) { record.flow = in.get<uint64_t>()
 void write_record(WireWriter& out, const Seal& record) {
   out.put(record.flow);
   write_destination(out, record.to);
+  out.put(static_cast<uint8_t>(record.http2));
 }
 void read_record(WireReader& in, Seal& record) {
   record.flow = in.get<uint64_t>();
   read_destination(in, record.to);
+  record.http2 = read_flag(in);
 }
 
 void write_record(WireWriter& out, const Sealed& record) {

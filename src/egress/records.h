@@ -100,6 +100,7 @@ struct Dial {
   Endpoint client;      // the agent's end of the connection
   Endpoint original;    // and what it connected to: together the 4-tuple that names the program
   bool sealed = false;  // TLS towards the server: the descriptor goes to the sealer
+  bool http2 = false;   // which offers HTTP/2 there
 };
 
 // The sealer is to speak TLS with whoever answers at `to`, which must prove to be that. Comes from the dialer, so that
@@ -108,6 +109,7 @@ struct Seal {
   static constexpr RecordType kType = RecordType::seal;
   uint64_t flow = 0;
   Destination to;
+  bool http2 = false;  // offer it, beside HTTP/1.1
 };
 
 struct Sealed {

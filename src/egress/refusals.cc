@@ -44,19 +44,23 @@ std::string allow_hint(const Destination& to) {
                      to.port == 80 ? "protocol: http" : "tls: passthrough");
 }
 
-std::string answer_bytes(const Answer& answer, const Notice& notice, uint64_t event) {
-  if (answer.form == AnswerForm::raw) return answer.raw;
-  if (answer.form == AnswerForm::alert) return net::tls_alert_record(answer.alert);
-  if (answer.form == AnswerForm::reset) return {};
+net::Refusal refusal_of(net::RefusalStatus status, const Notice& notice, uint64_t event) {
   net::Refusal refusal;
-  refusal.status = answer.status;
+  refusal.status = status;
   refusal.message = fmt::format("Stockade refused {}: {}", notice.subject, notice.reason);
   refusal.reason = notice.reason;
   if (notice.rule >= 0)
     refusal.rule = fmt::format("network.{}[{}]", notice.by_deny_rule ? "deny" : "allow", notice.rule);
   refusal.hint = notice.hint;
   if (event != 0) refusal.event = fmt::format("{}", event);
-  return net::http_refusal(refusal, answer.with_body);
+  return refusal;
+}
+
+std::string answer_bytes(const Answer& answer, const Notice& notice, uint64_t event) {
+  if (answer.form == AnswerForm::raw) return answer.raw;
+  if (answer.form == AnswerForm::alert) return net::tls_alert_record(answer.alert);
+  if (answer.form == AnswerForm::reset) return {};
+  return net::http_refusal(refusal_of(answer.status, notice, event), answer.with_body);
 }
 
 loop::Task<void> finish_with(Inspector& inspector, Connection connection, std::string bytes) {

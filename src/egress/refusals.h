@@ -81,6 +81,7 @@ struct Answer {
 };
 
 Notice make_notice(const Destination& to, std::string reason, std::string hint = {});
+net::Refusal refusal_of(net::RefusalStatus status, const Notice& notice, uint64_t event = 0);
 // `event` is the refusal's number in the log; 0: another process wrote it.
 std::string answer_bytes(const Answer& answer, const Notice& notice, uint64_t event = 0);
 

@@ -68,10 +68,14 @@ loop::Task<void> Sealer::watch(Channel& channel, RecordHandler& side) {
   loop_.stop();
 }
 
-loop::Task<Result<Wire>> Sealer::establish(Destination to, Fd connection) {
+loop::Task<Result<Wire>> Sealer::establish(Seal seal, Fd connection) {
   auto socket = loop::AsyncFd::adopt(loop_, std::move(connection));
   if (!socket) co_return std::unexpected(std::move(socket).error());
-  auto session = net::TlsSession::to_server(context_, to.host, to.host.empty() ? &to.address : nullptr, {"http/1.1"});
+  const Destination& to = seal.to;
+  std::vector<std::string> protocols = {"http/1.1"};
+  if (seal.http2) protocols.insert(protocols.begin(), "h2");
+  auto session =
+      net::TlsSession::to_server(context_, to.host, to.host.empty() ? &to.address : nullptr, protocols);
   if (!session) co_return std::unexpected(std::move(session).error());
   Wire wire(std::move(*socket));
   auto done = co_await wire.begin_tls(loop_, std::move(*session), "", loop_.now() + kSealDeadline);
@@ -80,7 +84,7 @@ loop::Task<Result<Wire>> Sealer::establish(Destination to, Fd connection) {
 }
 
 loop::Task<void> Sealer::serve(Seal seal, Fd connection) {
-  auto wire = co_await establish(seal.to, std::move(connection));
+  auto wire = co_await establish(seal, std::move(connection));
   auto pair = make_plain_pair();
   if (!wire || !pair) {
     const Error& error = wire ? pair.error() : wire.error();

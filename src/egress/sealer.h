@@ -38,7 +38,7 @@ class Sealer {
   friend class DialerSide;
   loop::Task<void> watch(Channel& channel, RecordHandler& side);
   loop::Task<void> serve(Seal seal, Fd connection);
-  loop::Task<Result<Wire>> establish(Destination to, Fd connection);
+  loop::Task<Result<Wire>> establish(Seal seal, Fd connection);
 
   loop::Loop& loop_;
   net::TlsContext context_;

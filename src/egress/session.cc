@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "egress/http_session.h"
 #include "net/first_bytes.h"
 #include "policy/decision.h"
@@ -11,6 +13,7 @@ namespace stockade::egress {
 
 namespace {
 
+constexpr std::string_view kHttp1 = "http/1.1", kHttp2 = "h2";
 constexpr Duration kExplainDeadline = std::chrono::seconds(2);
 // A flood of refused connections is reset at once; the first ones wait for what protocol they speak.
 constexpr size_t kExplainedAtOnce = 256;
@@ -18,6 +21,8 @@ constexpr size_t kExplainedAtOnce = 256;
 bool is_loopback(const IpAddress& address) {
   return (address.is_v4() && address.bytes()[0] == 127) || address == *IpAddress::parse("::1");
 }
+
+bool is_http(net::FirstBytes first) { return first == net::FirstBytes::http1 || first == net::FirstBytes::http2; }
 
 Answer answer_for(net::FirstBytes first) {
   Answer answer;
@@ -64,11 +69,10 @@ void relay_to(Inspector& inspector, Connection connection, Upstream upstream, In
 }
 
 std::string first_bytes_reason(net::FirstBytes first, bool spoke) {
-  if (first == net::FirstBytes::http2) return "HTTP/2 without TLS can't be judged";
   if (first == net::FirstBytes::need_more && !spoke)
     return fmt::format("the client sent nothing for {} s",
                        std::chrono::duration_cast<std::chrono::seconds>(kFirstBytesDeadline).count());
-  return "neither TLS nor HTTP/1.1 is spoken here";
+  return "neither TLS nor HTTP is spoken here";
 }
 
 std::optional<std::string> hello_refusal(const policy::Network& network, const Destination& to,
@@ -90,23 +94,37 @@ std::optional<std::string> hello_refusal(const policy::Network& network, const D
   return std::nullopt;
 }
 
+bool offers(const net::ClientHello& hello, std::string_view protocol) {
+  return std::ranges::find(hello.alpn, protocol) != hello.alpn.end();
+}
+
+// What the client is told of ALPN: what the server agreed to if the client speaks it as well. One that speaks HTTP/2
+// only (gRPC) gets it from us, whatever the server speaks.
+std::vector<std::string> mirrored_alpn(const net::ClientHello& hello, const Upstream& upstream) {
+  const bool http2_only = offers(hello, kHttp2) && !offers(hello, kHttp1);
+  if (upstream.alpn == kHttp2 || http2_only) return {std::string(kHttp2)};
+  return {std::string(kHttp1)};
+}
+
 // TLS is ours on both sides: towards the client by the run's own authority, towards the server by the sealer. What the
 // server agreed to is known before the client is answered, and what went wrong there is said inside TLS, where it can
 // be read.
-loop::Task<void> serve_intercepted(Inspector& inspector, Connection connection, Destination to, InBuffer in) {
-  Upstream upstream = co_await inspector.dial_sealed(to, connection.peer, connection.original);
+loop::Task<void> serve_intercepted(Inspector& inspector, Connection connection, Destination to, InBuffer in,
+                                   net::ClientHello hello) {
+  const Route route{to, connection.peer, connection.original, true, offers(hello, kHttp2)};
+  Upstream upstream = co_await inspector.upstreams().prepare(route);
   const TimePoint deadline = inspector.loop().now() + kHeadDeadline;
   Interception& interception = *inspector.interception();
   auto leaf = interception.authority.leaf_for(to.host.empty() ? to.address.to_string() : to.host);
   Result<net::TlsSession> session =
-      leaf ? net::TlsSession::from_client(interception.context, **leaf, {"http/1.1"}) : std::unexpected(leaf.error());
+      leaf ? net::TlsSession::from_client(interception.context, **leaf, mirrored_alpn(hello, upstream))
+           : std::unexpected(leaf.error());
   Result<void> agreed;
   if (session) {
     const std::string first = in.take();
     agreed = co_await connection.client.begin_tls(inspector.loop(), std::move(*session), first, deadline);
   }
   if (!session || !agreed) {
-    if (upstream.socket) inspector.flow_ended(upstream.flow, true);
     Notice notice = make_notice(to,
                                 fmt::format("the client does not go on with the run's own certificate: {}",
                                             session ? agreed.error().message() : session.error().message()),
@@ -116,7 +134,8 @@ loop::Task<void> serve_intercepted(Inspector& inspector, Connection connection, 
     reset_on_close(connection.client.get());
     co_return;
   }
-  if (!upstream.socket) {
+  const bool http2 = connection.client.alpn() == kHttp2;
+  if (upstream.result != DialResult::connected && !http2) {
     Answer answer;
     answer.form = AnswerForm::http;
     if (upstream.result != DialResult::denied) answer.status = net::RefusalStatus::bad_gateway;
@@ -124,8 +143,11 @@ loop::Task<void> serve_intercepted(Inspector& inspector, Connection connection, 
     co_await finish_with(inspector, std::move(connection), std::move(bytes));
     co_return;
   }
-  co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), std::move(upstream),
-                      HttpRole::origin);
+  HttpSessionOptions options;
+  options.version = http2 ? HttpVersion::http2 : HttpVersion::http1;
+  options.sealed = true;
+  options.offers_http2 = route.http2;
+  co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), options);
 }
 
 loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destination to, InBuffer in,
@@ -134,10 +156,12 @@ loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destinat
   Answer answer;
   answer.form = AnswerForm::alert;
   std::optional<std::string> reason;
+  net::ClientHello hello;
   while (true) {
-    const net::HelloResult result = net::parse_client_hello(in.bytes());
+    net::HelloResult result = net::parse_client_hello(in.bytes());
     if (result.state == net::HelloState::hello) {
-      reason = hello_refusal(inspector.network(), to, result.hello, answer.alert);
+      hello = std::move(result.hello);
+      reason = hello_refusal(inspector.network(), to, hello, answer.alert);
       break;
     }
     if (result.state != net::HelloState::need_more) {
@@ -160,7 +184,8 @@ loop::Task<void> serve_tls(Inspector& inspector, Connection connection, Destinat
     co_return;
   }
   if (policy::is_intercepted(inspector.network().allow[static_cast<size_t>(to.rule)])) {
-    co_await serve_intercepted(inspector, std::move(connection), std::move(to), std::move(in));
+    if (ready) inspector.flow_ended(ready->flow, true);
+    co_await serve_intercepted(inspector, std::move(connection), std::move(to), std::move(in), std::move(hello));
     co_return;
   }
   Upstream upstream;
@@ -272,9 +297,9 @@ loop::Task<void> serve_admitted(Inspector& inspector, Connection connection, Des
     reason = "the rule expects plain HTTP, and the client speaks TLS";
   else if (first == net::FirstBytes::tls && rule.tls == policy::TlsMode::unset)
     reason = "the rule says neither tls: inspect nor tls: passthrough";
-  else if (first == net::FirstBytes::http1 && rule.protocol == policy::Protocol::tls)
+  else if (is_http(first) && rule.protocol == policy::Protocol::tls)
     reason = "the rule expects TLS, and the client speaks plain HTTP";
-  else if (first != net::FirstBytes::tls && first != net::FirstBytes::http1)
+  else if (first != net::FirstBytes::tls && !is_http(first))
     reason = first_bytes_reason(first, !in.bytes().empty());
   if (!reason.empty()) {
     if (ready) inspector.flow_ended(ready->flow, true);
@@ -285,8 +310,14 @@ loop::Task<void> serve_admitted(Inspector& inspector, Connection connection, Des
   } else if (first == net::FirstBytes::tls) {
     co_await serve_tls(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready));
   } else {
-    co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), std::move(ready),
-                        HttpRole::origin);
+    HttpSessionOptions options;
+    if (first == net::FirstBytes::http2) options.version = HttpVersion::http2;
+    options.offers_http2 = first == net::FirstBytes::http2;
+    if (ready) {
+      const Route route{to, connection.peer, connection.original, false, options.offers_http2};
+      inspector.upstreams().adopt(route, std::move(*ready));
+    }
+    co_await serve_http(inspector, std::move(connection), std::move(to), std::move(in), options);
   }
 }
 

@@ -139,13 +139,14 @@ Result<void> BodyFramer::end_trailer_line() {
     return {};
   }
   trailers_ += line.size();
-  STOCKADE_ASSIGN(const HttpField field, parse_field_line(line));
+  STOCKADE_ASSIGN(HttpField field, parse_field_line(line));
   static constexpr std::string_view kForbidden[] = {
       "authorization", "connection", "content-encoding", "content-range", "content-type", "cookie", "expect",
       "set-cookie",    "te",         "trailer",          "upgrade"};
   const bool forbidden = std::any_of(std::begin(kForbidden), std::end(kForbidden),
                                      [&](std::string_view name) { return equals_ignoring_case(name, field.name); });
   if (forbidden || is_framing_field(field.name)) return fail(ErrorKind::protocol, "{} in a trailer", field.name);
+  trailer_fields_.push_back(std::move(field));
   return {};
 }
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "net/http1.h"
 
@@ -28,6 +30,8 @@ class BodyFramer {
   bool done() const { return state_ == State::done; }
   // The peer closed its side: the end of a body until_close, an error in the midst of any other.
   Result<void> finish();
+  // The fields behind a chunked body; complete when it is done.
+  std::vector<HttpField> take_trailers() { return std::exchange(trailer_fields_, {}); }
 
  private:
   enum class State { counted, unbounded, chunk_line, chunk_data, chunk_end, trailer_line, done };
@@ -41,7 +45,8 @@ class BodyFramer {
   uint64_t left_;  // of the body, or of the chunk
   std::string line_;
   size_t extensions_ = 0;
-  size_t trailers_ = 0;
+  size_t trailers_ = 0;  // bytes
+  std::vector<HttpField> trailer_fields_;
 };
 
 }  // namespace stockade::net

@@ -68,28 +68,35 @@ std::string json_escaped(std::string_view text) {
   return out;
 }
 
-std::string http_refusal(const Refusal& refusal, bool with_body) {
-  std::string body = R"({"error": {"type": "stockade_blocked")";
+RefusalResponse refusal_response(const Refusal& refusal) {
+  RefusalResponse response;
+  response.body = R"({"error": {"type": "stockade_blocked")";
   for (const auto& [key, value] : {std::pair<std::string_view, const std::string&>{"message", refusal.message},
                                    {"reason", refusal.reason},
                                    {"rule", refusal.rule},
                                    {"event", refusal.event},
                                    {"hint", refusal.hint}})
-    fmt::format_to(std::back_inserter(body), R"(, "{}": "{}")", key, json_escaped(value));
-  body += "}}\n";
+    fmt::format_to(std::back_inserter(response.body), R"(, "{}": "{}")", key, json_escaped(value));
+  response.body += "}}\n";
 
   std::string decision = parameter(refusal.decision);
   if (!refusal.rule.empty()) decision += "; rule=" + parameter(refusal.rule);
   if (!refusal.event.empty()) decision += "; event=" + parameter(refusal.event);
-  return fmt::format(
-      "HTTP/1.1 {} {}\r\n"
-      "content-type: application/json\r\n"
-      "content-length: {}\r\n"
-      "stockade-decision: {}\r\n"
-      "cache-control: no-store\r\n"
-      "connection: close\r\n"
-      "\r\n{}",
-      static_cast<int>(refusal.status), phrase(refusal.status), body.size(), decision, with_body ? body : "");
+  response.head.status = static_cast<int>(refusal.status);
+  response.head.reason = phrase(refusal.status);
+  response.head.fields = {{"content-type", "application/json"},
+                          {"content-length", fmt::format("{}", response.body.size())},
+                          {"stockade-decision", decision},
+                          {"cache-control", "no-store"},
+                          {"connection", "close"}};
+  response.head.body = {BodyKind::length, response.body.size()};
+  response.head.keep_alive = false;
+  return response;
+}
+
+std::string http_refusal(const Refusal& refusal, bool with_body) {
+  const RefusalResponse response = refusal_response(refusal);
+  return write_response_head(response.head) + (with_body ? response.body : std::string());
 }
 
 }  // namespace stockade::net

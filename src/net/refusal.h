@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "net/http1.h"
+
 namespace stockade::net {
 
 enum class RefusalStatus {
@@ -26,7 +28,14 @@ struct Refusal {
   std::string hint;   // what a person can do
 };
 
-// A whole HTTP/1.1 response that closes the connection. `with_body` is false for an answer to HEAD: the length is
+// The response, as a head and its body.
+struct RefusalResponse {
+  ResponseHead head;
+  std::string body;
+};
+RefusalResponse refusal_response(const Refusal& refusal);
+
+// The same as a whole HTTP/1.1 response that closes the connection. `with_body` is false for an answer to HEAD: the length is
 // stated, the body left out.
 std::string http_refusal(const Refusal& refusal, bool with_body = true);
 
