@@ -10,9 +10,9 @@ AgentHttp1Stream::AgentHttp1Stream(std::shared_ptr<AgentHttp1> on, const net::Re
       keep_alive_(request.keep_alive),
       reader_(request.body, net::MessageSide::request) {}
 
-loop::Task<Result<BodyPiece>> AgentHttp1Stream::read_body() {
+loop::Task<Result<BodyPiece>> AgentHttp1Stream::read_body(TimePoint deadline) {
   if (stopped_) co_return fail(ErrorKind::internal, "no more is wanted");
-  co_return co_await reader_.read(on_->connection.client, on_->in, on_->inspector);
+  co_return co_await reader_.read(on_->connection.client, on_->in, on_->inspector, deadline);
 }
 
 loop::Task<Result<void>> AgentHttp1Stream::write_head(net::ResponseHead head) {

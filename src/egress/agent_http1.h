@@ -19,7 +19,7 @@ class AgentHttp1Stream final : public AgentStream {
  public:
   AgentHttp1Stream(std::shared_ptr<AgentHttp1> on, const net::RequestHead& request);
 
-  loop::Task<Result<BodyPiece>> read_body() override;
+  loop::Task<Result<BodyPiece>> read_body(TimePoint deadline) override;
   loop::Task<Result<void>> write_head(net::ResponseHead head) override;
   loop::Task<Result<void>> write_body(BodyPiece piece) override;
   void become_tunnel() override;

@@ -14,7 +14,9 @@ class AgentHttp2Stream final : public AgentStream {
     complete_ ? on_->stream_left(id_) : abort();
   }
 
-  loop::Task<Result<BodyPiece>> read_body() override { return on_->read_body(id_, stream_); }
+  loop::Task<Result<BodyPiece>> read_body(TimePoint deadline) override {
+    return on_->read_body(id_, stream_, deadline);
+  }
 
   loop::Task<Result<void>> write_head(net::ResponseHead head) override {
     auto converted = net::to_h2(head);

@@ -52,21 +52,49 @@ std::optional<inspect::Finding> ContentGuard::search_field(const net::HttpField&
   return search("header:" + name, field.value);
 }
 
-BodyGuard::Outcome BodyGuard::feed(std::string_view content, bool end) {
-  held_ += content;
-  auto fed = stream_.feed(content, end);
-  Outcome outcome;
-  if (const auto worst = std::ranges::find_if(fed.findings, stops); worst != fed.findings.end())
-    outcome.found = std::move(*worst);
-  outcome.released = held_.substr(0, fed.release);
-  held_.erase(0, fed.release);
-  return outcome;
+namespace {
+
+class SecretFilter final : public BodyFilter {
+ public:
+  SecretFilter(ContentGuard& guard, bool stops)
+      : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = "body"}), stops_(stops) {}
+
+  Result<Passed> feed(std::string_view bytes, bool end) override {
+    held_ += bytes;
+    auto fed = stream_.feed(bytes, end);
+    Passed passed;
+    for (const inspect::Finding& finding : fed.findings)
+      if (stops(finding)) passed.findings.push_back(secret_finding(finding, stops_));
+    passed.bytes = held_.substr(0, fed.release);
+    held_.erase(0, fed.release);
+    return passed;
+  }
+  size_t held() const override { return held_.capacity() + stream_.held(); }
+
+ private:
+  inspect::StreamScanner stream_;
+  bool stops_;
+  std::string held_;
+};
+
+}  // namespace
+
+std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, bool stops) {
+  return std::make_unique<SecretFilter>(guard, stops);
 }
 
-std::string describe(const inspect::Finding& finding) {
-  std::string text = fmt::format("a secret in its {}: {}", finding.place, finding.title);
-  if (!finding.through.empty()) text += fmt::format(", encoded as {}", finding.through);
-  return text;
+// Which rule, where, through which encodings; never the secret.
+ContentFinding secret_finding(const inspect::Finding& finding, bool stops) {
+  ContentFinding out;
+  out.reason = fmt::format("a secret in its {}: {}", finding.place, finding.title);
+  if (!finding.through.empty()) out.reason += fmt::format(", encoded as {}", finding.through);
+  out.hint = "a person can let secrets pass with network.inspect: { secrets: log }";
+  out.evidence = {{"pattern", finding.rule},
+                  {"place", finding.place},
+                  {"excerpt", finding.excerpt},
+                  {"fingerprint", finding.fingerprint}};
+  out.stops = stops;
+  return out;
 }
 
 }  // namespace stockade::egress

@@ -1,16 +1,16 @@
 // ContentGuard: the search for secrets in what the agent sends, where it can be read. One for the process: it holds the
-// compiled rules (some tenths of a second to make, so only where a policy asks for it). BodyGuard: one request's body,
-// which is let go only as far as it is known to be clean.
+// compiled rules, and is made only where a policy asks for it.
 //
 // The fields by which a client proves itself to the host that it talks to (Authorization and its like) are not
-// searched: a key is where it belongs there. Bodies under a content coding are searched after it was undone only as far
-// as the engine's own decoders reach (inspect/decode.h). One thread.
+// searched: a key is where it belongs there. One thread.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "egress/body_filter.h"
+#include "inspect/injection.h"
 #include "inspect/stream.h"
 #include "net/http1.h"
 
@@ -32,24 +32,9 @@ class ContentGuard {
   std::unique_ptr<inspect::Scanner> scanner_;
 };
 
-class BodyGuard {
- public:
-  explicit BodyGuard(ContentGuard& guard)
-      : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = "body"}) {}
+// Over a request's body. `stops`: else what is found is logged.
+std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, bool stops);
 
-  struct Outcome {
-    std::string released;  // may leave now, unless something in it was found
-    std::optional<inspect::Finding> found;
-  };
-  Outcome feed(std::string_view content, bool end);
-  size_t held() const { return held_.size(); }
-
- private:
-  inspect::StreamScanner stream_;
-  std::string held_;
-};
-
-// For the log and the client: which rule, where, through which encodings; never the secret.
-std::string describe(const inspect::Finding& finding);
+ContentFinding secret_finding(const inspect::Finding& finding, bool stops);
 
 }  // namespace stockade::egress

@@ -20,12 +20,14 @@ loop::Task<Result<std::string>> read_http1_head(Wire& from, InBuffer& in, TimePo
   }
 }
 
-loop::Task<Result<BodyPiece>> Http1BodyReader::read(Wire& from, InBuffer& in, Inspector& inspector) {
+loop::Task<Result<BodyPiece>> Http1BodyReader::read(Wire& from, InBuffer& in, Inspector& inspector,
+                                                     TimePoint deadline) {
   BodyPiece piece;
   while (piece.bytes.empty() && !framer_.done()) {
     if (in.bytes().empty()) {
       if (!from) co_return fail(ErrorKind::internal, "closed meanwhile");
-      auto count = co_await in.read_more(from, inspector.loop().now() + kHttpIdle);
+      auto count = co_await in.read_more(from, deadline);
+      if (!count && count.error().kind() == ErrorKind::limit && inspector.loop().now() >= deadline) co_return piece;
       if (!count) co_return std::unexpected(std::move(count).error());
       if (*count == 0) {
         auto ended = framer_.finish();

@@ -16,7 +16,7 @@ loop::Task<Result<std::string>> read_http1_head(Wire& from, InBuffer& in, TimePo
 class Http1BodyReader {
  public:
   Http1BodyReader(net::BodyFraming framing, net::MessageSide side) : framer_(framing, side), side_(side), done_(framer_.done()) {}
-  loop::Task<Result<BodyPiece>> read(Wire& from, InBuffer& in, Inspector& inspector);
+  loop::Task<Result<BodyPiece>> read(Wire& from, InBuffer& in, Inspector& inspector, TimePoint deadline);
   bool done() const { return done_; }
   void become_tunnel();
 

@@ -191,12 +191,11 @@ void Http2Connection::on_event(const net::H2Writable& writable) {
 // ---- for streams
 // ---------------------------------------------------------------------------------------------------------
 
-loop::Task<Result<BodyPiece>> Http2Connection::read_body(int32_t id, std::shared_ptr<Http2Stream> stream) {
-  const TimePoint deadline = inspector_.loop().now() + kHttpIdle;
+loop::Task<Result<BodyPiece>> Http2Connection::read_body(int32_t id, std::shared_ptr<Http2Stream> stream,
+                                                              TimePoint deadline) {
   while (stream->incoming.empty()) {
     if (stream->broken) co_return std::unexpected(*stream->broken);
-    if (co_await stream->changed.wait(deadline) == loop::Wake::timeout)
-      co_return fail(ErrorKind::limit, "no bytes before the deadline");
+    if (co_await stream->changed.wait(deadline) == loop::Wake::timeout) co_return BodyPiece{};
   }
   BodyPiece piece = std::move(stream->incoming.front());
   stream->incoming.pop_front();
@@ -219,7 +218,8 @@ loop::Task<Result<void>> Http2Connection::write_body(int32_t id, std::shared_ptr
     const bool all = *taken == left.size();
     left.remove_prefix(*taken);
     flush();
-    if (all) co_return Result<void>{};
+    if (all && (ends_here || !piece.end)) co_return Result<void>{};
+    if (all) break;
     if (co_await stream->changed.wait(inspector_.loop().now() + kHttpIdle) == loop::Wake::timeout)
       co_return fail(ErrorKind::limit, "the peer takes no bytes before the deadline");
   }

@@ -39,7 +39,7 @@ class Http2Connection : public std::enable_shared_from_this<Http2Connection> {
   bool unused_since(TimePoint then) const { return streams_.empty() && last_used_ < then; }
 
   Inspector& inspector() { return inspector_; }
-  loop::Task<Result<BodyPiece>> read_body(int32_t id, std::shared_ptr<Http2Stream> stream);
+  loop::Task<Result<BodyPiece>> read_body(int32_t id, std::shared_ptr<Http2Stream> stream, TimePoint deadline);
   loop::Task<Result<void>> write_body(int32_t id, std::shared_ptr<Http2Stream> stream, BodyPiece piece);
   void abort(int32_t id, Http2Stream& stream, net::H2Code code);
   // There may be output.

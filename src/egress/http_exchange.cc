@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
+#include "egress/content_filters.h"
 #include "egress/http_judge.h"
 #include "egress/session.h"
 #include "net/address_spelling.h"
@@ -11,6 +15,32 @@ namespace stockade::egress {
 
 namespace {
 
+// While something is held back: how long nothing may come before what is complete in itself goes on.
+constexpr Duration kPause = std::chrono::milliseconds(50);
+
+// Bytes that a filter holds, as the process counts them.
+class HeldBytes {
+ public:
+  explicit HeldBytes(Inspector& inspector) : inspector_(inspector) {}
+  HeldBytes(const HeldBytes&) = delete;
+  ~HeldBytes() { set(0); }
+  void set(size_t bytes) {
+    inspector_.buffered_bytes() += bytes - bytes_;
+    bytes_ = bytes;
+  }
+
+ private:
+  Inspector& inspector_;
+  size_t bytes_ = 0;
+};
+
+struct FilteredBody {
+  explicit FilteredBody(Inspector& inspector) : held(inspector) {}
+  std::unique_ptr<BodyFilter> filter;  // null: it passes
+  HeldBytes held;
+  bool paused = false;  // the filter knows that nothing has come for a while
+};
+
 struct Exchange {
   Exchange(std::shared_ptr<HttpSession> session_, net::RequestHead head_, std::shared_ptr<AgentStream> agent_)
       : session(std::move(session_)),
@@ -18,6 +48,8 @@ struct Exchange {
         head(std::move(head_)),
         agent(std::move(agent_)),
         route(session->route),
+        request(inspector),
+        response(inspector),
         request_over(inspector.loop()) {}
 
   std::shared_ptr<HttpSession> session;
@@ -26,10 +58,11 @@ struct Exchange {
   std::shared_ptr<AgentStream> agent;
   Route route;
   std::shared_ptr<ServerStream> server;
+  FilteredBody request, response;
   bool response_begun = false;
   bool tunnel = false;
   bool requesting = false;        // the body's coroutine runs
-  loop::Loop::TaskId request{};   // that coroutine
+  loop::Loop::TaskId request_task{};  // that coroutine
   std::optional<Notice> stopped;  // why the request was broken off
   loop::Signal request_over;
 };
@@ -50,13 +83,10 @@ Notice request_notice(const Route& route, const net::RequestHead* head, std::str
   return notice;
 }
 
-Notice secret_notice(const Exchange& exchange, const inspect::Finding& found) {
-  Notice notice = request_notice(exchange.route, &exchange.head, describe(found));
-  notice.hint = "a person can let secrets pass with network.inspect: { secrets: log }";
-  notice.evidence.emplace_back("pattern", found.rule);
-  notice.evidence.emplace_back("place", found.place);
-  notice.evidence.emplace_back("excerpt", found.excerpt);
-  notice.evidence.emplace_back("fingerprint", found.fingerprint);
+Notice content_notice(const Exchange& exchange, ContentFinding found) {
+  Notice notice = request_notice(exchange.route, &exchange.head, std::move(found.reason));
+  notice.hint = std::move(found.hint);
+  for (auto& [name, value] : found.evidence) notice.evidence.emplace_back(name, std::move(value));
   return notice;
 }
 
@@ -120,40 +150,98 @@ std::optional<Notice> judge_head(const Exchange& exchange, Notice& allowed) {
   return std::nullopt;
 }
 
-// A secret that was found on its way out. True: it must not leave.
-loop::Task<bool> stops_secret(Shared exchange, inspect::Finding found) {
-  Notice notice = secret_notice(*exchange, found);
-  if (policy::secrets_level(exchange->inspector.network()) == policy::InspectionLevel::deny) {
-    exchange->stopped = std::move(notice);
-    co_return true;
+bool stops_secrets(const Inspector& inspector) {
+  return policy::secrets_level(inspector.network()) == policy::InspectionLevel::deny;
+}
+
+// What content showed: logged, or the reason to stop. True: it must not pass.
+loop::Task<bool> judge_findings(Shared exchange, std::vector<ContentFinding> findings) {
+  for (ContentFinding& finding : findings) {
+    const bool stops = finding.stops;
+    Notice notice = content_notice(*exchange, std::move(finding));
+    if (stops) {
+      exchange->stopped = std::move(notice);
+      co_return true;
+    }
+    notice.decision = NoticeDecision::log;
+    co_await exchange->inspector.notices().written(std::move(notice));
   }
-  notice.decision = NoticeDecision::log;
-  co_await exchange->inspector.notices().written(std::move(notice));
   co_return false;
 }
 
-// The body on its way to the server; with a guard only as far as it is known to be clean.
-loop::Task<Result<void>> send_body(Shared exchange, BodyGuard* guard) {
+// One piece of a body through its filter: what may go on, or an error of kind denied (`stopped` says why).
+loop::Task<Result<void>> filter_piece(Shared exchange, FilteredBody& body, BodyPiece& piece) {
+  if (!body.filter) co_return Result<void>{};
+  const bool nothing = piece.bytes.empty() && !piece.end;
+  auto passed = nothing ? body.filter->pause() : body.filter->feed(piece.bytes, piece.end);
+  body.held.set(body.filter->held());
+  std::vector<ContentFinding> findings;
+  if (!passed) {
+    ContentFinding unreadable;
+    unreadable.reason = fmt::format("its body can't be read: {}", passed.error().message());
+    unreadable.hint = "what can't be read can't be judged";
+    findings.push_back(std::move(unreadable));
+  } else {
+    findings = std::move(passed->findings);
+  }
+  const bool stop = co_await judge_findings(exchange, std::move(findings));
+  if (stop) co_return fail(ErrorKind::denied, "stopped");
+  piece.bytes = std::move(passed->bytes);
+  co_return Result<void>{};
+}
+
+// Waits for the next piece; while something is held, not for long.
+loop::Task<Result<BodyPiece>> next_piece(Inspector& inspector, HttpStream& from, const FilteredBody& body) {
+  const bool holds = body.filter && body.filter->held() > 0 && !body.paused;
+  auto piece = co_await from.read_body(inspector.loop().now() + (holds ? kPause : kHttpIdle));
+  if (piece && piece->bytes.empty() && !piece->end && !holds)
+    co_return fail(ErrorKind::limit, "no bytes before the deadline");
+  co_return piece;
+}
+
+loop::Task<bool> stops_trailers(Shared exchange, const std::vector<net::HttpField>& trailers) {
+  if (!exchange->inspector.searches()) co_return false;
+  for (const net::HttpField& field : trailers) {
+    auto found = exchange->inspector.guard()->search_field(field);
+    if (!found) continue;
+    std::vector<ContentFinding> findings;
+    findings.push_back(secret_finding(*found, stops_secrets(exchange->inspector)));
+    if (co_await judge_findings(exchange, std::move(findings))) co_return true;
+  }
+  co_return false;
+}
+
+// What the head shows, and the filter for the body behind it.
+loop::Task<bool> stops_head(Shared exchange) {
+  Inspector& inspector = exchange->inspector;
+  std::vector<ContentFinding> findings;
+  if (inspector.searches())
+    if (auto found = inspector.guard()->search_head(exchange->head))
+      findings.push_back(secret_finding(*found, stops_secrets(inspector)));
+  if (has_body(exchange->head.body)) {
+    Filtering filtering = request_filtering(inspector, exchange->head);
+    exchange->request.filter = std::move(filtering.filter);
+    std::ranges::move(filtering.findings, std::back_inserter(findings));
+    if (exchange->request.filter && exchange->request.filter->edits())
+      prepare_for_edits(exchange->head.fields, exchange->head.body, exchange->head.minor_version);
+  }
+  if (policy::inspects_injection(inspector.network())) limit_accepted_codings(exchange->head.fields);
+  co_return co_await judge_findings(std::move(exchange), std::move(findings));
+}
+
+// The body on its way to the server, as far as it is known to be clean.
+loop::Task<Result<void>> send_body(Shared exchange) {
+  FilteredBody& body = exchange->request;
   while (true) {
-    auto piece = co_await exchange->agent->read_body();
+    auto piece = co_await next_piece(exchange->inspector, *exchange->agent, body);
     if (!piece) {
       exchange->server->abort();
       co_return std::unexpected(std::move(piece).error());
     }
-    if (guard) {
-      auto passed = guard->feed(piece->bytes, piece->end);
-      if (passed.found) {
-        if (co_await stops_secret(exchange, std::move(*passed.found)))
-          co_return fail(ErrorKind::denied, "a secret in the body");
-      }
-      for (const net::HttpField& field : piece->trailers) {
-        auto found = exchange->inspector.guard()->search_field(field);
-        if (!found) continue;
-        if (co_await stops_secret(exchange, std::move(*found)))
-          co_return fail(ErrorKind::denied, "a secret in a trailer");
-      }
-      piece->bytes = std::move(passed.released);
-    }
+    body.paused = piece->bytes.empty() && !piece->end;
+    auto filtered = co_await filter_piece(exchange, body, *piece);
+    if (!filtered) co_return filtered;
+    if (co_await stops_trailers(exchange, piece->trailers)) co_return fail(ErrorKind::denied, "stopped");
     const bool end = piece->end;
     if (piece->bytes.empty() && !end) continue;
     auto written = co_await exchange->server->write_body(std::move(*piece));
@@ -164,9 +252,7 @@ loop::Task<Result<void>> send_body(Shared exchange, BodyGuard* guard) {
 // A request that breaks off takes the server's stream with it: no server takes half of one for whole. One that the server
 // does not take may have been answered already: that answer still goes to the agent.
 loop::Task<void> send_request_body(Shared exchange) {
-  std::optional<BodyGuard> guard;
-  if (exchange->inspector.searches() && !exchange->tunnel) guard.emplace(*exchange->inspector.guard());
-  (void)co_await send_body(exchange, guard ? &*guard : nullptr);
+  (void)co_await send_body(exchange);
   if (exchange->stopped) exchange->server->abort();
   exchange->requesting = false;
   exchange->request_over.notify_all();
@@ -175,10 +261,21 @@ loop::Task<void> send_request_body(Shared exchange) {
 // ---- the response
 // --------------------------------------------------------------------------------------------------------
 
-loop::Task<Result<void>> receive_body(Shared exchange) {
+// Its head is held back until the first of its body may pass: what is refused before gets an answer of its own.
+loop::Task<Result<void>> receive_body(Shared exchange, std::optional<net::ResponseHead> head) {
+  FilteredBody& body = exchange->response;
   while (true) {
-    auto piece = co_await exchange->server->read_body();
+    auto piece = co_await next_piece(exchange->inspector, *exchange->server, body);
     if (!piece) co_return std::unexpected(std::move(piece).error());
+    body.paused = piece->bytes.empty() && !piece->end;
+    auto filtered = co_await filter_piece(exchange, body, *piece);
+    if (!filtered) co_return filtered;
+    if (head && (body.paused || piece->end || !piece->bytes.empty())) {
+      exchange->response_begun = true;
+      auto written = co_await exchange->agent->write_head(std::move(*head));
+      head.reset();
+      if (!written) co_return written;
+    }
     const bool end = piece->end;
     if (piece->bytes.empty() && !end) continue;
     auto written = co_await exchange->agent->write_body(std::move(*piece));
@@ -188,7 +285,20 @@ loop::Task<Result<void>> receive_body(Shared exchange) {
 
 void begin_request_body(Shared exchange) {
   exchange->requesting = true;
-  exchange->request = exchange->inspector.loop().spawn(send_request_body(exchange));
+  exchange->request_task = exchange->inspector.loop().spawn(send_request_body(exchange));
+}
+
+// What a 101 opens.
+loop::Task<Result<void>> receive_tunnel(Shared exchange, net::ResponseHead head) {
+  exchange->tunnel = true;
+  exchange->response_begun = true;
+  auto written = co_await exchange->agent->write_head(std::move(head));
+  if (!written) co_return written;
+  exchange->server->become_tunnel();
+  exchange->agent->become_tunnel();
+  exchange->request.filter = nullptr;
+  begin_request_body(exchange);
+  co_return co_await receive_body(exchange, std::nullopt);
 }
 
 // From its first head to its end.
@@ -196,21 +306,24 @@ loop::Task<Result<void>> receive_response(Shared exchange) {
   while (true) {
     auto response = co_await exchange->server->read_head();
     if (!response) co_return std::unexpected(std::move(response).error());
-    const bool interim = response->head.interim;
-    const bool tunnel = response->head.switching;
-    const bool ends = response->ends && !tunnel;
-    if (interim && exchange->agent->minor_version() == 0) continue;
-    exchange->response_begun = !interim;
-    auto written = co_await exchange->agent->write_head(std::move(response->head));
-    if (!written || ends) co_return written;
-    if (interim) continue;
-    if (tunnel) {
-      exchange->tunnel = true;
-      exchange->server->become_tunnel();
-      exchange->agent->become_tunnel();
-      begin_request_body(exchange);
+    net::ResponseHead& head = response->head;
+    if (head.interim && exchange->agent->minor_version() == 0) continue;
+    if (head.interim) {
+      auto written = co_await exchange->agent->write_head(std::move(head));
+      if (!written) co_return written;
+      continue;
     }
-    co_return co_await receive_body(exchange);
+    if (head.switching) co_return co_await receive_tunnel(exchange, std::move(head));
+    if (response->ends) {
+      exchange->response_begun = true;
+      co_return co_await exchange->agent->write_head(std::move(head));
+    }
+    Filtering filtering = response_filtering(exchange->inspector, exchange->head, head);
+    exchange->response.filter = std::move(filtering.filter);
+    if (co_await judge_findings(exchange, std::move(filtering.findings))) co_return fail(ErrorKind::denied, "stopped");
+    if (exchange->response.filter && exchange->response.filter->edits())
+      prepare_for_edits(head.fields, head.body, exchange->agent->minor_version());
+    co_return co_await receive_body(exchange, std::move(head));
   }
 }
 
@@ -250,9 +363,25 @@ loop::Task<Result<void>> carry(Shared exchange) {
   co_return received;
 }
 
+// In words of the protocol's own where the response has begun and its filter knows any.
+loop::Task<void> refuse_stopped(Shared exchange) {
+  const Notice notice = *exchange->stopped;
+  if (!exchange->response_begun || !exchange->response.filter) {
+    co_await refuse_exchange(exchange, notice);
+    co_return;
+  }
+  const NoticeSink::Receipt receipt = co_await exchange->inspector.notices().written(notice);
+  auto words = exchange->response.filter->last_words(refusal_of(net::RefusalStatus::forbidden, notice, receipt.event));
+  if (words) {
+    auto written = co_await exchange->agent->write_body(std::move(*words));
+    if (written) co_return;
+  }
+  exchange->agent->abort();
+}
+
 loop::Task<void> end_with(Shared exchange, Error why) {
   if (exchange->stopped) {
-    co_await refuse_exchange(exchange, *exchange->stopped);
+    co_await refuse_stopped(exchange);
   } else if (exchange->response_begun || why.kind() == ErrorKind::internal) {
     exchange->agent->abort();
   } else {
@@ -270,15 +399,7 @@ loop::Task<void> serve_exchange(std::shared_ptr<HttpSession> session, net::Reque
   Notice allowed;
   auto refusal = judge_route(*exchange);
   if (!refusal) refusal = judge_head(*exchange, allowed);
-  if (!refusal && inspector.searches()) {
-    ContentGuard* guard = inspector.guard();
-    if (!guard) {
-      exchange->agent->abort();
-      co_return;
-    }
-    if (auto found = guard->search_head(exchange->head))
-      if (co_await stops_secret(exchange, std::move(*found))) refusal = std::exchange(exchange->stopped, {});
-  }
+  if (!refusal && co_await stops_head(exchange)) refusal = std::exchange(exchange->stopped, {});
   if (refusal) {
     co_await refuse_exchange(exchange, std::move(*refusal));
     co_return;
@@ -300,7 +421,7 @@ loop::Task<void> serve_exchange(std::shared_ptr<HttpSession> session, net::Reque
   auto carried = co_await carry(exchange);
   if (!carried) co_await end_with(exchange, carried.error());
   exchange->agent->when_gone({});
-  if (exchange->requesting) inspector.loop().cancel(exchange->request);
+  if (exchange->requesting) inspector.loop().cancel(exchange->request_task);
 }
 
 loop::Task<void> refuse_malformed(std::shared_ptr<HttpSession> session, std::shared_ptr<AgentStream> agent,

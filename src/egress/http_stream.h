@@ -31,8 +31,8 @@ inline bool has_body(const net::BodyFraming& framing) {
 class HttpStream {
  public:
   virtual ~HttpStream() = default;
-  // The next piece of the message that comes in; the last one says `end`.
-  virtual loop::Task<Result<BodyPiece>> read_body() = 0;
+  // The next piece of the message that comes in; the last one says `end`. An empty one, when nothing came in time.
+  virtual loop::Task<Result<BodyPiece>> read_body(TimePoint deadline) = 0;
   virtual loop::Task<Result<void>> write_body(BodyPiece piece) = 0;
   // The messages are over (101, or 2xx to CONNECT): from here on bodies of bytes in both directions.
   virtual void become_tunnel() = 0;

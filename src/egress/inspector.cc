@@ -144,6 +144,15 @@ ContentGuard* Inspector::guard() {
   return nullptr;
 }
 
+const inspect::InjectionDetector* Inspector::injection() {
+  if (injection_) return &*injection_;
+  auto detector = inspect::InjectionDetector::create();
+  if (detector) return &injection_.emplace(std::move(*detector));
+  outcome_ = std::unexpected(std::move(detector).error());
+  loop_.stop();
+  return nullptr;
+}
+
 loop::Task<void> Inspector::watch(Channel& channel, RecordHandler& side) {
   Result<void> outcome;
   co_await channel.run_reader(side, outcome);

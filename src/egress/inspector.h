@@ -70,6 +70,8 @@ class Inspector {
   // second: a run that sends none pays nothing. Null: it can't be made, and the process ends.
   bool searches() const;
   ContentGuard* guard();
+  // The same for orders to the model in responses.
+  const inspect::InjectionDetector* injection();
   Interception* interception() { return interception_ ? &*interception_ : nullptr; }
   Result<void> run();
 
@@ -159,6 +161,7 @@ class Inspector {
   std::unique_ptr<RecordHandler> sealer_side_;
   std::optional<Interception> interception_;
   std::optional<ContentGuard> guard_;
+  std::optional<inspect::InjectionDetector> injection_;
   std::unordered_map<uint64_t, std::unique_ptr<PendingDial>> dials_;
   std::deque<std::shared_ptr<loop::Signal>> dial_queue_;
   std::unique_ptr<UpstreamPool> upstreams_;  // its connections say goodbye through the channels above

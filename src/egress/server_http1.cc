@@ -50,9 +50,9 @@ loop::Task<Result<IncomingResponse>> ServerHttp1Stream::read_head() {
   co_return response;
 }
 
-loop::Task<Result<BodyPiece>> ServerHttp1Stream::read_body() {
+loop::Task<Result<BodyPiece>> ServerHttp1Stream::read_body(TimePoint deadline) {
   if (!reader_) co_return fail(ErrorKind::internal, "a body without its head");
-  co_return co_await reader_->read(on_->wire, on_->in, on_->inspector);
+  co_return co_await reader_->read(on_->wire, on_->in, on_->inspector, deadline);
 }
 
 void ServerHttp1Stream::become_tunnel() {

@@ -33,7 +33,7 @@ class ServerHttp1Stream final : public ServerStream {
   loop::Task<Result<void>> write_head(net::RequestHead head) override;
   loop::Task<Result<void>> write_body(BodyPiece piece) override;
   loop::Task<Result<IncomingResponse>> read_head() override;
-  loop::Task<Result<BodyPiece>> read_body() override;
+  loop::Task<Result<BodyPiece>> read_body(TimePoint deadline) override;
   void become_tunnel() override;
   void abort() override;
   bool keeps_connection() const override { return keep_alive_; }

@@ -57,7 +57,9 @@ class ServerHttp2Stream final : public ServerStream {
     co_return response;
   }
 
-  loop::Task<Result<BodyPiece>> read_body() override { return on_->read_body(id_, stream_); }
+  loop::Task<Result<BodyPiece>> read_body(TimePoint deadline) override {
+    return on_->read_body(id_, stream_, deadline);
+  }
   void become_tunnel() override {}
   void abort() override {
     if (stream_) on_->abort(id_, *stream_, net::H2Code::cancel);

@@ -30,6 +30,7 @@ inline constexpr size_t kInjectionWindow = 64 * 1024;
 inline constexpr size_t kInjectionOverlap = 4 * 1024;
 inline constexpr size_t kReasonLimit = 16;
 inline constexpr double kInjectionSuspicious = 0.5;
+inline constexpr double kInjectionCertain = 0.9;  // what may be refused without asking anybody
 
 struct InjectionContext {
   // None: guessed from the first bytes.

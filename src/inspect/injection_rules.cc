@@ -135,7 +135,7 @@ class Reader {
   Result<void> take_rule(const Line& line) {
     if (line.item) {
       if (line.key != "id") return refuse(line.number, "a rule must begin with its id");
-      if (rules.rules.size() == kRuleLimit - 1) return refuse(line.number, "more than 127 rules");
+      if (rules.rules.size() == kInjectionRuleLimit - 1) return refuse(line.number, "more than 127 rules");
       rules.rules.push_back({.id = std::string(line.value)});
       return {};
     }
@@ -145,7 +145,7 @@ class Reader {
       rule.attack_class = line.value;
     } else if (line.key == "span") {
       const auto parsed = std::from_chars(line.value.data(), line.value.data() + line.value.size(), rule.span);
-      if (parsed.ec != std::errc() || rule.span == 0 || rule.span > kSpanLimit)
+      if (parsed.ec != std::errc() || rule.span == 0 || rule.span > kInjectionSpanLimit)
         return refuse(line.number, "a span that is not from 1 to 240");
     } else if (line.key == "all") {
       STOCKADE_ASSIGN(const auto names, take_list(line.value, line.number));

@@ -16,13 +16,13 @@
 namespace stockade::inspect {
 
 inline constexpr size_t kConceptLimit = 64;
-inline constexpr size_t kRuleLimit = 128;
+inline constexpr size_t kInjectionRuleLimit = 128;
 inline constexpr size_t kTermLimit = 20'000;
 inline constexpr size_t kTermSizeLimit = 120;
-inline constexpr size_t kSpanLimit = 240;
+inline constexpr size_t kInjectionSpanLimit = 240;
 
 using ConceptSet = uint64_t;
-using RuleSet = std::bitset<kRuleLimit>;
+using RuleSet = std::bitset<kInjectionRuleLimit>;
 
 struct InjectionTerm {
   uint8_t concept_index = 0;

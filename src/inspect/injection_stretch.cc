@@ -142,7 +142,7 @@ RuleSet rules_from(const std::vector<TermHit>& hits, size_t first, const Stretch
   for (size_t i = first + 1; i < hits.size() && i - first < kNeighbourLimit; ++i) {
     const TermHit& hit = hits[i];
     const size_t distance = (hit.begin - start.begin) * 4 / start.bytes_a_character;
-    if (distance > kSpanLimit) break;
+    if (distance > kInjectionSpanLimit) break;
     const ConceptSet bit = ConceptSet{1} << hit.concept_index;
     // One word that means two things does not make a rule of two.
     if (hit.begin == start.begin && hit.end == start.end) continue;

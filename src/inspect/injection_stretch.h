@@ -39,7 +39,7 @@ struct StretchModel {
 };
 
 // The place in a RuleSet that says that many meanings stand close together, whatever rule they meet.
-inline constexpr size_t kCrowded = kRuleLimit - 1;
+inline constexpr size_t kCrowded = kInjectionRuleLimit - 1;
 
 struct Stretch {
   double logit = -1000;

@@ -105,6 +105,11 @@ class Narrowing {
            most.inspect.where);
       own.inspect.secrets = most.inspect.secrets;
     }
+    if (most.inspect.injection && injection_level(own) < *most.inspect.injection) {
+      note(own.inspect.where, fmt::format("orders to the model in responses: {}", to_string(*most.inspect.injection)),
+           most.inspect.where);
+      own.inspect.injection = most.inspect.injection;
+    }
     if (!ceiling_.present.network_allow) return;
     std::vector<NetworkRule> kept;
     for (const NetworkRule& rule : own.allow) {

@@ -179,11 +179,26 @@ InspectionLevel secrets_level(const Network& network) {
   return network.inspect.secrets.value_or(InspectionLevel::deny);
 }
 
+InspectionLevel injection_level(const Network& network) {
+  return network.inspect.injection.value_or(InspectionLevel::deny);
+}
+
+namespace {
+
+bool reads_content(const Network& network) {
+  return std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
+    return is_intercepted(rule) || rule.protocol == Protocol::http || rule.protocol == Protocol::automatic;
+  });
+}
+
+}  // namespace
+
 bool inspects_secrets(const Network& network) {
-  return secrets_level(network) != InspectionLevel::off &&
-         std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
-           return is_intercepted(rule) || rule.protocol == Protocol::http || rule.protocol == Protocol::automatic;
-         });
+  return secrets_level(network) != InspectionLevel::off && reads_content(network);
+}
+
+bool inspects_injection(const Network& network) {
+  return injection_level(network) != InspectionLevel::off && reads_content(network);
 }
 
 std::string_view to_string(InspectionLevel level) {

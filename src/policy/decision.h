@@ -44,6 +44,8 @@ bool intercepts(const Network& network);
 
 // What is done about a secret in a request, and whether any rule lets us read requests at all.
 InspectionLevel secrets_level(const Network& network);
+InspectionLevel injection_level(const Network& network);
 bool inspects_secrets(const Network& network);
+bool inspects_injection(const Network& network);
 
 }  // namespace stockade::policy

@@ -50,6 +50,11 @@ class Comparison {
  private:
   void wider(std::string text) { changes_.push_back({true, std::move(text)}); }
   void narrower(std::string text) { changes_.push_back({false, std::move(text)}); }
+  void level(std::string_view what, InspectionLevel a, InspectionLevel b) {
+    if (a == b) return;
+    std::string text = fmt::format("{}: {} instead of {}", what, to_string(b), to_string(a));
+    b < a ? wider(std::move(text)) : narrower(std::move(text));
+  }
 
   void programs() {
     const auto& a = before_.programs.allow;
@@ -155,12 +160,8 @@ class Comparison {
       if (!denied(b.deny, rule)) wider(fmt::format("{} is no longer denied", rule_text(rule)));
     for (const NetworkRule& rule : b.deny)
       if (!denied(a.deny, rule)) narrower(fmt::format("{} is denied", rule_text(rule)));
-    if (secrets_level(b) < secrets_level(a))
-      wider(fmt::format("secrets on their way out: {} instead of {}", to_string(secrets_level(b)),
-                        to_string(secrets_level(a))));
-    if (secrets_level(b) > secrets_level(a))
-      narrower(fmt::format("secrets on their way out: {} instead of {}", to_string(secrets_level(b)),
-                           to_string(secrets_level(a))));
+    level("secrets on their way out", secrets_level(a), secrets_level(b));
+    level("orders to the model in responses", injection_level(a), injection_level(b));
     for (const std::string& file : b.trust)
       if (std::ranges::find(a.trust, file) == a.trust.end())
         wider(fmt::format("servers may prove themselves by the authorities in {}", file));

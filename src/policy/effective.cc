@@ -128,10 +128,17 @@ class Writer {
     json_.close(']').key("deny").open('[');
     for (const NetworkRule& rule : policy_.network.deny) network_rule(rule, false);
     json_.close(']');
-    if (policy_.network.inspect.secrets)
-      json_.key("inspect").open('{').key("secrets").string(to_string(*policy_.network.inspect.secrets)).close('}');
+    inspection(policy_.network.inspect);
     if (!policy_.network.trust.empty()) json_.key("trust").strings(policy_.network.trust);
     if (policy_.network.resolver) json_.key("resolver").string(policy_.network.resolver->to_string());
+    json_.close('}');
+  }
+
+  void inspection(const Inspection& inspect) {
+    if (!inspect.secrets && !inspect.injection) return;
+    json_.key("inspect").open('{');
+    if (inspect.secrets) json_.key("secrets").string(to_string(*inspect.secrets));
+    if (inspect.injection) json_.key("injection").string(to_string(*inspect.injection));
     json_.close('}');
   }
 

@@ -165,6 +165,12 @@ class Explanation {
           secrets_level(network) == InspectionLevel::deny ? "one that holds any is refused"
                                                           : "what is found is logged, and passes",
           network.inspect.secrets ? "" : " (default)");
+    if (inspects_injection(network))
+      say("Responses that can be read are searched for orders to the model: {}{}.",
+          injection_level(network) == InspectionLevel::deny
+              ? "what is certain is refused, the rest is logged"
+              : "what is found is logged, and passes",
+          network.inspect.injection ? "" : " (default)");
     for (const std::string& file : network.trust)
       say("Servers may also prove themselves by the authorities in {}.", file);
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());

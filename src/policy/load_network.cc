@@ -318,14 +318,16 @@ void load_inspect(Reader& reader, const Node& node, Inspection& inspection) {
     const auto chosen = reader.choice(*level, inspect.path(key), kLevels);
     if (!chosen) continue;
     const auto wanted = static_cast<InspectionLevel>(*chosen);
-    const bool secrets = std::string_view(key) == "secrets";
+    std::optional<InspectionLevel>* level_of = nullptr;
+    if (std::string_view(key) == "secrets") level_of = &inspection.secrets;
+    if (std::string_view(key) == "injection") level_of = &inspection.injection;
     const bool built = wanted == InspectionLevel::off ||
-                       (secrets && (wanted == InspectionLevel::log || wanted == InspectionLevel::deny));
+                       (level_of && (wanted == InspectionLevel::log || wanted == InspectionLevel::deny));
     if (!built)
       reader.unbuilt(*level, fmt::format("{}: {}", inspect.path(key), level->text),
-                     secrets ? "write `off`, `log` or `deny`" : "write `off`");
-    else if (secrets)
-      inspection.secrets = wanted;
+                     level_of ? "write `off`, `log` or `deny`" : "write `off`");
+    else if (level_of)
+      *level_of = wanted;
   }
 }
 

@@ -199,7 +199,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"absent_tls_of_tls", allow("{ host: a.example, protocol: tls }"), "p.yaml:4:7", "is not built yet",
                 "tls: passthrough"},
         Refused{"redact", v1("network: { inspect: { secrets: redact } }\n"), "p.yaml:2:32", "is not built yet"},
-        Refused{"injection", v1("network: { inspect: { injection: deny } }\n"), "p.yaml:2:34", "is not built yet"},
+        Refused{"injection", v1("network: { inspect: { injection: redact } }\n"), "p.yaml:2:34", "is not built yet"},
         Refused{"ask", allow("{ host: a.example, tls: passthrough, ask: true }"), "p.yaml:4:49", "is not built yet"},
         Refused{"rules", v1("rules: []\n"), "p.yaml:2:1", "`rules` is not built yet"},
         Refused{"tool_calls", v1("limits: { tool_calls: 10 }\n"), "p.yaml:2:11",

@@ -114,6 +114,7 @@ void merge(LoadOutcome& lower, LoadOutcome&& upper) {
     merge_rules(below.network.deny, std::move(above.network.deny));
     override_with(below.network.resolver, above.network.resolver);
     override_with(below.network.inspect.secrets, above.network.inspect.secrets);
+    override_with(below.network.inspect.injection, above.network.inspect.injection);
     append(below.network.trust, std::move(above.network.trust));
   }
   if (above.files_where.line != 0) below.files_where = std::move(above.files_where);

@@ -110,7 +110,8 @@ std::string_view to_string(InspectionLevel level);
 
 // Of what can be read: plain HTTP, and TLS that is opened.
 struct Inspection {
-  std::optional<InspectionLevel> secrets;  // on their way out; absent: deny
+  std::optional<InspectionLevel> secrets;    // on their way out; absent: deny
+  std::optional<InspectionLevel> injection;  // orders to the model in what comes back; absent: deny
   Location where;
 };
 

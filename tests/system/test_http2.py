@@ -107,7 +107,7 @@ def test_no_byte_of_a_secret_leaves(online, policy, place):
 
 def test_a_response_that_breaks_off_is_no_whole_one(online, policy):
     done = curl(online, policy, "https://h2.test:4443/die")
-    assert done.status != 0, done
+    assert done.status != 0 or "stockade_blocked" in done.stdout, done
 
 
 def test_a_server_that_answers_early_is_heard(online, policy):
