@@ -6,6 +6,7 @@
 #include <array>
 
 #include "egress/coded_body.h"
+#include "egress/grpc_filter.h"
 #include "egress/injection_filter.h"
 #include "policy/decision.h"
 
@@ -86,16 +87,39 @@ Filtering over_text(std::unique_ptr<BodyFilter> filter, const std::vector<net::H
   return filtering;
 }
 
+MessageJudge::Means outbound(Inspector& inspector) {
+  MessageJudge::Means means;
+  if (inspector.searches()) means.secrets = inspector.guard();
+  means.stops_secrets = policy::secrets_level(inspector.network()) == policy::InspectionLevel::deny;
+  return means;
+}
+
+MessageJudge::Means inbound(Inspector& inspector) {
+  MessageJudge::Means means;
+  if (policy::inspects_injection(inspector.network())) means.injection = inspector.injection();
+  means.stops_injection = policy::injection_level(inspector.network()) == policy::InspectionLevel::deny;
+  return means;
+}
+
 }  // namespace
+
+Result<void> prepare_upgrade(net::RequestHead& head) { return limit_websocket_offer(head); }
+
+Result<WebSocketFilters> tunnel_filtering(Inspector& inspector, const net::RequestHead& request,
+                                          const net::ResponseHead& response) {
+  return websocket_filters(request, response, outbound(inspector), inbound(inspector));
+}
 
 Filtering request_filtering(Inspector& inspector, net::RequestHead& head) {
   if (!inspector.searches()) return {};
   const bool stops = policy::secrets_level(inspector.network()) == policy::InspectionLevel::deny;
+  if (is_grpc(head.fields)) return {grpc_filter(head.fields, outbound(inspector)), {}};
   return over_text(secret_filter(*inspector.guard(), stops), head.fields, stops);
 }
 
 Filtering response_filtering(Inspector& inspector, const net::RequestHead&, net::ResponseHead& head) {
   if (!policy::inspects_injection(inspector.network())) return {};
+  if (is_grpc(head.fields)) return {grpc_filter(head.fields, inbound(inspector)), {}};
   const std::string type = media_type(head.fields);
   const Readable kind = readable(type);
   if (kind == Readable::no) return {};

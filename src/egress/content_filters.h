@@ -1,9 +1,10 @@
 // Which filters stand on an exchange's bodies, by the policy and by what the heads say: secrets in requests, orders to the
-// model in responses; content codings are undone for them. One thread.
+// model in responses; content codings are undone for them, gRPC and WebSocket are read as messages. One thread.
 #pragma once
 
 #include "egress/body_filter.h"
 #include "egress/inspector.h"
+#include "egress/websocket_filter.h"
 
 namespace stockade::egress {
 
@@ -14,6 +15,12 @@ struct Filtering {
 
 Filtering request_filtering(Inspector& inspector, net::RequestHead& head);
 Filtering response_filtering(Inspector& inspector, const net::RequestHead& request, net::ResponseHead& head);
+
+// Of a request that asks for a WebSocket. An Error: its handshake can be read in two ways.
+Result<void> prepare_upgrade(net::RequestHead& head);
+// What the server's 101 opened.
+Result<WebSocketFilters> tunnel_filtering(Inspector& inspector, const net::RequestHead& request,
+                                          const net::ResponseHead& response);
 
 // Asks for no content coding that could not be undone.
 void limit_accepted_codings(std::vector<net::HttpField>& fields);

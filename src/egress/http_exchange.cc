@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "egress/content_filters.h"
+#include "egress/grpc_filter.h"
 #include "egress/http_judge.h"
 #include "egress/session.h"
 #include "net/address_spelling.h"
@@ -97,7 +98,12 @@ loop::Task<void> answer(Shared exchange, net::RefusalStatus status, Notice notic
     co_return;
   }
   exchange->response_begun = true;
-  net::RefusalResponse response = net::refusal_response(refusal_of(status, notice, event));
+  const net::Refusal refusal = refusal_of(status, notice, event);
+  if (is_grpc(exchange->head.fields)) {
+    (void)co_await exchange->agent->write_head(grpc_refusal(refusal));
+    co_return;
+  }
+  net::RefusalResponse response = net::refusal_response(refusal);
   const bool with_body = exchange->head.method != "HEAD";
   if (!with_body) response.head.body = {};
   auto written = co_await exchange->agent->write_head(std::move(response.head));
@@ -218,6 +224,10 @@ loop::Task<bool> stops_head(Shared exchange) {
   if (inspector.searches())
     if (auto found = inspector.guard()->search_head(exchange->head))
       findings.push_back(secret_finding(*found, stops_secrets(inspector)));
+  if (!exchange->head.upgrade.empty()) {
+    auto prepared = prepare_upgrade(exchange->head);
+    if (!prepared) findings.push_back({prepared.error().message(), {}, {}, true});
+  }
   if (has_body(exchange->head.body)) {
     Filtering filtering = request_filtering(inspector, exchange->head);
     exchange->request.filter = std::move(filtering.filter);
@@ -291,12 +301,15 @@ void begin_request_body(Shared exchange) {
 // What a 101 opens.
 loop::Task<Result<void>> receive_tunnel(Shared exchange, net::ResponseHead head) {
   exchange->tunnel = true;
+  auto filters = tunnel_filtering(exchange->inspector, exchange->head, head);
+  if (!filters) co_return std::unexpected(std::move(filters).error());
+  exchange->request.filter = std::move(filters->to_server);
+  exchange->response.filter = std::move(filters->to_agent);
   exchange->response_begun = true;
   auto written = co_await exchange->agent->write_head(std::move(head));
   if (!written) co_return written;
   exchange->server->become_tunnel();
   exchange->agent->become_tunnel();
-  exchange->request.filter = nullptr;
   begin_request_body(exchange);
   co_return co_await receive_body(exchange, std::nullopt);
 }

@@ -70,9 +70,6 @@ RequestVerdict judge_http_request(const policy::Network& network, const Destinat
   if (!head.upgrade.empty()) {
     if (!net::equals_ignoring_case(head.upgrade, kWebSocket))
       return denied(to.rule, fmt::format("an upgrade to {} can't be judged", head.upgrade));
-    if (limited)
-      return denied(to.rule, "after an upgrade methods and paths can't be judged, and a rule limits them",
-                    "a rule without methods and paths allows WebSocket");
   }
   std::string path = head.path;
   if (limited) {

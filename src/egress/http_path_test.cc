@@ -6,12 +6,15 @@
 #include "egress/world_test.h"
 #include "net/http1.h"
 #include "net/http1_body.h"
+#include "net/websocket_handshake.h"
 
 namespace stockade::egress::world {
 namespace {
 
 using event::Decision;
 using policy::Protocol;
+
+constexpr const char* kWebSocketKey = "dGhlIHNhbXBsZSBub25jZQ==";
 
 // Answers each request with its method, path and the number of body bytes; /close, /101, /early and /pieces are
 // special.
@@ -43,9 +46,10 @@ void http_server(int socket) {
       buffer.erase(0, *taken);
     }
     if (head->path == "/101") {
-      send_all(socket, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframes");
+      send_all(socket, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                       "Sec-WebSocket-Accept: " + net::websocket_accept(kWebSocketKey) + "\r\n\r\n\x81\x06" "frames");
       while (fill()) {
-        send_all(socket, buffer);
+        send_all(socket, std::string("\x82") + static_cast<char>(buffer.size()) + buffer);  // what came, as a message
         buffer.clear();
       }
       return;
@@ -197,26 +201,74 @@ TEST(PlainHttp, RefusesWhatNamesAnotherHostOrIsReadInTwoWays) {
   play(script);
 }
 
-TEST(PlainHttp, LetsWebSocketThroughWhereNothingIsLimited) {
+// A client's text frame, with a mask of zeros.
+std::string frame(const std::string& text) {
+  return std::string("\x81") + static_cast<char>(0x80 | text.size()) + std::string(4, '\0') + text;
+}
+
+std::string upgrade(const std::string& path) {
+  return "GET " + path + " HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + kWebSocketKey + "\r\n\r\n";
+}
+
+bool receive_until(int fd, std::string& got, const std::string& part) {
+  while (got.find(part) == std::string::npos) {
+    const std::string more = receive_all(fd, 1);
+    if (more.empty()) return false;
+    got += more;
+  }
+  return true;
+}
+
+TEST(WebSocket, PassesMessageByMessageUnderRulesForPaths) {
+  Script script;
+  script.policy = policy_of({limited("web.example", {"GET"}, {"/101"})});
+  script.servers = web_world;
+  script.agent = [] {
+    const int fd = connect_to_name("web.example", 80);
+    std::string got;
+    if (fd < 0 || !send_all(fd, upgrade("/101") + frame("early"))) return 1;
+    if (!receive_until(fd, got, "frames") || !receive_until(fd, got, "early")) return 2;
+    // In pieces: nothing of it passes before it is whole.
+    const std::string slow = frame("slow");
+    if (!send_all(fd, slow.substr(0, 8)) || !send_all(fd, slow.substr(8)) || !receive_until(fd, got, slow)) return 3;
+    const int other = connect_to_name("web.example", 80);
+    if (other < 0 || !send_all(other, upgrade("/other"))) return 4;
+    return expect_text(receive_all(other), "HTTP/1.1 403", "/other") ? 0 : 5;
+  };
+  play(script);
+}
+
+TEST(WebSocket, EndsWithItsReasonWhereASecretIsSentOrFramesAreBroken) {
   Script script;
   script.policy = policy_of({allow("web.example", 80)});
   script.servers = web_world;
   script.agent = [] {
-    const int fd = connect_to_name("web.example", 80);
-    if (fd < 0 ||
-        !send_all(fd,
-                  "GET /101 HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly"))
-      return 1;
-    const std::string expected = "frames";
-    std::string got;
-    while (got.find("early") == std::string::npos) {
-      const std::string more = receive_all(fd, 1);
-      if (more.empty()) return 2;
-      got += more;
+    const std::string key = "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";
+    for (const std::string& bad : {frame(key), std::string("\xf1\x85")}) {
+      const int fd = connect_to_name("web.example", 80);
+      std::string got;
+      if (fd < 0 || !send_all(fd, upgrade("/101")) || !receive_until(fd, got, "frames")) return 1;
+      if (!send_all(fd, bad)) return 2;
+      const std::string rest = receive_all(fd);
+      if (rest.find(key) != std::string::npos || rest.find("\x03\xf0Stockade refused") == std::string::npos) return 3;
     }
-    if (got.find("101") == std::string::npos || got.find(expected) == std::string::npos) return 3;
-    if (!send_all(fd, "ping") || receive_all(fd, 4) != "ping") return 4;
     return 0;
+  };
+  script.check = [](const auto& events, const Counters&) {
+    EXPECT_EQ(count_events(events, "request", Decision::deny, "web.example:80"), 2);
+  };
+  play(script);
+}
+
+TEST(WebSocket, RefusesAHandshakeThatIsNone) {
+  Script script;
+  script.policy = policy_of({allow("web.example", 80)});
+  script.servers = web_world;
+  script.agent = [] {
+    const std::string answer =
+        ask("GET /101 HTTP/1.1\r\nHost: web.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    return expect_text(answer, "HTTP/1.1 403", "version") ? 0 : 1;
   };
   play(script);
 }

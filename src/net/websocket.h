@@ -67,6 +67,7 @@ class WebSocketReader {
   bool has_message() const { return complete_; }
   WebSocketMessage take_message();
   bool closed() const { return closed_; }
+  bool in_message() const { return in_message_; }  // between two fragments
   // The connection ended: an Error without a close frame, or in the midst of a frame.
   Result<void> finish() const;
   // What to close with after feed() failed.
