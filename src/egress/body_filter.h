@@ -22,7 +22,8 @@ struct ContentFinding {
   std::string reason;  // a sentence's end: "a secret in its body: …"
   std::string hint;    // what a person can do
   std::vector<std::pair<std::string, std::string>> evidence;
-  bool stops = true;  // else it is logged, and the content passes
+  bool stops = true;     // else it is logged, and the content passes
+  bool handled = false;  // the filter took it out: a refusal, though the message goes on
 };
 
 struct Passed {

@@ -110,14 +110,46 @@ Result<WebSocketFilters> tunnel_filtering(Inspector& inspector, const net::Reque
   return websocket_filters(request, response, outbound(inspector), inbound(inspector));
 }
 
-Filtering request_filtering(Inspector& inspector, net::RequestHead& head) {
-  if (!inspector.searches()) return {};
-  const bool stops = policy::secrets_level(inspector.network()) == policy::InspectionLevel::deny;
-  if (is_grpc(head.fields)) return {grpc_filter(head.fields, outbound(inspector)), {}};
-  return over_text(secret_filter(*inspector.guard(), stops), head.fields, stops);
+Filtering request_filtering(Inspector& inspector, net::RequestHead& head, std::shared_ptr<ModelCall> call) {
+  const MessageJudge::Means out = outbound(inspector), in = inbound(inspector);
+  if (!out.secrets && !in.injection) return {};
+  if (is_grpc(head.fields)) return {grpc_filter(head.fields, out), {}};
+  std::unique_ptr<BodyFilter> filter;
+  if (out.secrets) filter = secret_filter(*out.secrets, out.stops_secrets);
+  if (head.method == "POST" && media_type(head.fields).find("json") != std::string::npos)
+    filter = chain(std::move(filter), model_request_filter(head, std::move(call), {in, &inspector.judged_texts()}));
+  if (!filter) return {};
+  return over_text(std::move(filter), head.fields, out.secrets ? out.stops_secrets : in.stops_injection);
 }
 
-Filtering response_filtering(Inspector& inspector, const net::RequestHead&, net::ResponseHead& head) {
+namespace {
+
+// Its filter edits, so what passes is the text itself.
+Filtering model_filtering(const ModelCall& call, net::ResponseHead& head, MessageJudge::Means means) {
+  const net::HttpField* type = net::find_field(head.fields, "content-type");
+  auto filter = model_response_filter(call, type ? type->value : "", means);
+  auto codings = net::parse_content_codings(joined(head.fields, "content-encoding"));
+  Result<net::ContentDecoder> decoder = codings ? net::ContentDecoder::make(*codings) : std::unexpected(codings.error());
+  Filtering filtering;
+  if (codings && codings->empty()) {
+    filtering.filter = std::move(filter);
+  } else if (!decoder) {
+    filtering.findings.push_back(unreadable(decoder.error(), means.stops_secrets));
+  } else {
+    std::erase_if(head.fields, [](const net::HttpField& field) {
+      return net::equals_ignoring_case(field.name, "content-encoding");
+    });
+    filtering.filter = chain(without_coding(std::move(*decoder)), std::move(filter));
+  }
+  return filtering;
+}
+
+}  // namespace
+
+Filtering response_filtering(Inspector& inspector, const ModelCall& call, net::ResponseHead& head) {
+  const MessageJudge::Means out = outbound(inspector);
+  const bool answers = head.status / 100 == 2 && !call.counts_only && !call.streams_binary;
+  if (call.api != model::Api::none) return answers && out.secrets ? model_filtering(call, head, out) : Filtering{};
   if (!policy::inspects_injection(inspector.network())) return {};
   if (is_grpc(head.fields)) return {grpc_filter(head.fields, inbound(inspector)), {}};
   const std::string type = media_type(head.fields);

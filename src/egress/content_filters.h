@@ -4,6 +4,7 @@
 
 #include "egress/body_filter.h"
 #include "egress/inspector.h"
+#include "egress/model_filter.h"
 #include "egress/websocket_filter.h"
 
 namespace stockade::egress {
@@ -13,8 +14,10 @@ struct Filtering {
   std::vector<ContentFinding> findings;  // at once: what can't be read
 };
 
-Filtering request_filtering(Inspector& inspector, net::RequestHead& head);
-Filtering response_filtering(Inspector& inspector, const net::RequestHead& request, net::ResponseHead& head);
+// `call` is set when the request turns out to be one to a model.
+Filtering request_filtering(Inspector& inspector, net::RequestHead& head, std::shared_ptr<ModelCall> call);
+// May take a content coding out of the head.
+Filtering response_filtering(Inspector& inspector, const ModelCall& call, net::ResponseHead& head);
 
 // Of a request that asks for a WebSocket. An Error: its handshake can be read in two ways.
 Result<void> prepare_upgrade(net::RequestHead& head);

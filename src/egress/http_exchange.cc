@@ -59,6 +59,7 @@ struct Exchange {
   std::shared_ptr<AgentStream> agent;
   Route route;
   std::shared_ptr<ServerStream> server;
+  std::shared_ptr<ModelCall> call = std::make_shared<ModelCall>();
   FilteredBody request, response;
   bool response_begun = false;
   bool tunnel = false;
@@ -103,7 +104,8 @@ loop::Task<void> answer(Shared exchange, net::RefusalStatus status, Notice notic
     (void)co_await exchange->agent->write_head(grpc_refusal(refusal));
     co_return;
   }
-  net::RefusalResponse response = net::refusal_response(refusal);
+  net::RefusalResponse response = exchange->call->api == model::Api::none ? net::refusal_response(refusal)
+                                                                         : model_refusal(*exchange->call, refusal);
   const bool with_body = exchange->head.method != "HEAD";
   if (!with_body) response.head.body = {};
   auto written = co_await exchange->agent->write_head(std::move(response.head));
@@ -163,13 +165,13 @@ bool stops_secrets(const Inspector& inspector) {
 // What content showed: logged, or the reason to stop. True: it must not pass.
 loop::Task<bool> judge_findings(Shared exchange, std::vector<ContentFinding> findings) {
   for (ContentFinding& finding : findings) {
-    const bool stops = finding.stops;
+    const bool stops = finding.stops, handled = finding.handled;
     Notice notice = content_notice(*exchange, std::move(finding));
     if (stops) {
       exchange->stopped = std::move(notice);
       co_return true;
     }
-    notice.decision = NoticeDecision::log;
+    notice.decision = handled ? NoticeDecision::deny : NoticeDecision::log;
     co_await exchange->inspector.notices().written(std::move(notice));
   }
   co_return false;
@@ -229,7 +231,7 @@ loop::Task<bool> stops_head(Shared exchange) {
     if (!prepared) findings.push_back({prepared.error().message(), {}, {}, true});
   }
   if (has_body(exchange->head.body)) {
-    Filtering filtering = request_filtering(inspector, exchange->head);
+    Filtering filtering = request_filtering(inspector, exchange->head, exchange->call);
     exchange->request.filter = std::move(filtering.filter);
     std::ranges::move(filtering.findings, std::back_inserter(findings));
     if (exchange->request.filter && exchange->request.filter->edits())
@@ -331,7 +333,7 @@ loop::Task<Result<void>> receive_response(Shared exchange) {
       exchange->response_begun = true;
       co_return co_await exchange->agent->write_head(std::move(head));
     }
-    Filtering filtering = response_filtering(exchange->inspector, exchange->head, head);
+    Filtering filtering = response_filtering(exchange->inspector, *exchange->call, head);
     exchange->response.filter = std::move(filtering.filter);
     if (co_await judge_findings(exchange, std::move(filtering.findings))) co_return fail(ErrorKind::denied, "stopped");
     if (exchange->response.filter && exchange->response.filter->edits())

@@ -5,6 +5,7 @@
 
 #include "egress/datagrams.h"
 #include "egress/dns_service.h"
+#include "egress/model_filter.h"
 #include "egress/session.h"
 #include "egress/upstream_pool.h"
 #include "egress/worker.h"
@@ -106,6 +107,7 @@ Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t ma
         --relays_;
         flow_ended(flow, abort);
       }),
+      judged_texts_(std::make_unique<JudgedTexts>()),
       upstreams_(std::make_unique<UpstreamPool>(*this)) {}
 
 Inspector::~Inspector() = default;

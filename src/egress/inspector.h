@@ -57,6 +57,7 @@ struct Interception {
 };
 
 class UpstreamPool;
+class JudgedTexts;
 
 class Inspector {
  public:
@@ -72,6 +73,7 @@ class Inspector {
   ContentGuard* guard();
   // The same for orders to the model in responses.
   const inspect::InjectionDetector* injection();
+  JudgedTexts& judged_texts() { return *judged_texts_; }
   Interception* interception() { return interception_ ? &*interception_ : nullptr; }
   Result<void> run();
 
@@ -162,6 +164,7 @@ class Inspector {
   std::optional<Interception> interception_;
   std::optional<ContentGuard> guard_;
   std::optional<inspect::InjectionDetector> injection_;
+  std::unique_ptr<JudgedTexts> judged_texts_;
   std::unordered_map<uint64_t, std::unique_ptr<PendingDial>> dials_;
   std::deque<std::shared_ptr<loop::Signal>> dial_queue_;
   std::unique_ptr<UpstreamPool> upstreams_;  // its connections say goodbye through the channels above
