@@ -34,9 +34,9 @@ std::string clean_response(size_t size) {
 
 int main() {
   const auto start = Clock::now();
-  auto rules = builtin_rules();
+  auto rules = CompiledRules::builtin();
   if (!rules) return std::fprintf(stderr, "%s\n", rules.error().render().c_str()), 1;
-  const size_t count = rules->size();
+  const size_t count = (*rules)->rules().size();
   std::string values[20];
   EngineOptions options{.rules = std::move(*rules), .known = {}, .key = {1}};
   for (size_t i = 0; i < 20; ++i) {

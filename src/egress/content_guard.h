@@ -1,5 +1,4 @@
-// ContentGuard: the search for secrets in what the agent sends, where it can be read. One for the process: it holds the
-// compiled rules (some tenths of a second to make, so only where a policy asks for it). BodyGuard: one request's body,
+// ContentGuard: the search for secrets in what the agent sends, where it can be read. One for the process. BodyGuard: one request's body,
 // which is let go only as far as it is known to be clean.
 //
 // The fields by which a client proves itself to the host that it talks to (Authorization and its like) are not

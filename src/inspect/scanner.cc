@@ -2,10 +2,12 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <set>
 
 #include "inspect/alphabets.h"
+#include "inspect/bip39.h"
 #include "inspect/engine.h"
 
 namespace stockade::inspect {
@@ -48,9 +50,9 @@ struct Scanner::Level {
 
 Result<Scanner> Scanner::create(std::shared_ptr<const Engine> engine) {
   Scanner scanner(std::move(engine));
-  if (hs_alloc_scratch(scanner.engine_->database_, &scanner.scratch_) != HS_SUCCESS)
+  if (hs_alloc_scratch(scanner.engine_->rules_->database(), &scanner.scratch_) != HS_SUCCESS)
     return fail(ErrorKind::unavailable, "allocate the scratch memory of an inspection: out of memory");
-  scanner.last_hit_.resize(scanner.engine_->rules_.size() + scanner.engine_->triggers_.size());
+  scanner.last_hit_.resize(scanner.engine_->rules().rules().size() + scanner.engine_->rules().triggers().size());
   return scanner;
 }
 
@@ -78,7 +80,7 @@ int Scanner::on_hit(unsigned id, unsigned long long, unsigned long long to, unsi
 void Scanner::prefilter(std::string_view bytes) {
   for (const Hit& hit : hits_) last_hit_[hit.id] = 0;
   hits_.clear();
-  hs_scan(engine_->database_, bytes.data(), static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30)), 0,
+  hs_scan(engine_->rules_->database(), bytes.data(), static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30)), 0,
           scratch_, &Scanner::on_hit, this);
 }
 
@@ -126,19 +128,20 @@ size_t Scanner::prefilter_only(std::string_view bytes) {
   return hits_.size();
 }
 
-bool Scanner::judge(const Rule& rule, std::string_view secret) const {
+bool Scanner::judge(const CompiledRules::Record& rule, std::string_view secret) const {
   if (rule.entropy > 0 && shannon_entropy(secret) < rule.entropy) return false;
-  return std::all_of(rule.validators.begin(), rule.validators.end(),
-                     [&](Validator validator) { return passes(validator, secret); });
+  for (unsigned left = rule.validators; left != 0; left &= left - 1)
+    if (!passes(static_cast<Validator>(std::countr_zero(left)), secret)) return false;
+  return true;
 }
 
 // All matches of a rule that end between the hit's first and last end. `done`: where the rule's last match ended.
 void Scanner::confirm(const Level& level, const Hit& hit, size_t& done) {
-  const Rule& rule = engine_->rules_[hit.id];
-  if (!(direction_ == Direction::out ? rule.out : rule.in)) return;
-  const re2::RE2& pattern = *engine_->confirm_[hit.id];
+  const CompiledRules::Record& rule = engine_->rules().rules()[hit.id];
+  if (!rule.looks_at(direction_)) return;
+  const re2::RE2& pattern = engine_->confirmation(hit.id);
   const re2::StringPiece text(level.bytes.data(), level.bytes.size());
-  size_t from = std::max(done, hit.first > rule.span ? hit.first - rule.span : 0);
+  size_t from = std::max<size_t>(done, hit.first > rule.span ? hit.first - rule.span : 0);
   const size_t stop = std::min(level.bytes.size(), hit.last + rule.span);
   const bool grouped = pattern.NumberOfCapturingGroups() > 0;
   while (from < hit.last && matches_.size() < kMatchLimit) {
@@ -195,8 +198,8 @@ void Scanner::find_known(const Level& level) {
 // Recovery phrases: words of BIP-39 in a row, whatever stands between them, whose checksum holds.
 void Scanner::find_phrases(const Level& level) {
   if (engine_->phrase_rule_ < 0) return;
-  const Rule& rule = engine_->rules_[static_cast<size_t>(engine_->phrase_rule_)];
-  if (!(direction_ == Direction::out ? rule.out : rule.in)) return;
+  const CompiledRules::Record& rule = engine_->rules().rules()[static_cast<size_t>(engine_->phrase_rule_)];
+  if (!rule.looks_at(direction_)) return;
   const std::string_view text = level.bytes;
   struct Word {
     size_t begin, end;
@@ -205,7 +208,7 @@ void Scanner::find_phrases(const Level& level) {
   const auto word_from = [&](size_t begin) {  // text[begin] is a letter, the first of its word
     size_t end = begin;
     while (end < text.size() && end - begin <= 9 && is_letter(text[end])) ++end;
-    return Word{begin, end, engine_->words_.index_of(text.substr(begin, end - begin))};
+    return Word{begin, end, bip39_index(text.substr(begin, end - begin))};
   };
   size_t floor = 0;
   for (size_t probe = kPhraseStep - 1; probe < text.size(); probe += kPhraseStep) {
@@ -242,8 +245,7 @@ void Scanner::find_phrases(const Level& level) {
     for (size_t count : {24, 21, 18, 15, 12}) {
       size_t first = 0;
       while (first + count <= words.size() &&
-             !WordList::is_phrase({indices.begin() + static_cast<ptrdiff_t>(first),
-                                   indices.begin() + static_cast<ptrdiff_t>(first + count)}))
+             !is_bip39_phrase(std::span(indices).subspan(first, count)))
         ++first;
       if (first + count > words.size()) continue;
       const std::set<int> distinct(indices.begin() + static_cast<ptrdiff_t>(first),
@@ -276,27 +278,27 @@ void Scanner::follow_trigger(const Level& level, const Hit& hit, Views& views) {
   const std::string_view text = level.bytes;
   const InflateLimits limits{.bytes = std::min(work_left_, InflateLimits().bytes)};
   const auto before = [](size_t at, size_t count) { return at > count ? at - count : 0; };
-  switch (engine_->triggers_[hit.id - engine_->rules_.size()]) {
-    case Engine::Trigger::rot13:
+  switch (engine_->rules().triggers()[hit.id - engine_->rules().rules().size()]) {
+    case Trigger::rot13:
       if (!level.turned)
         views.push_back(
             decode_rot13(text, before(hit.first, kTurnedBefore), std::min(text.size(), hit.last + kTurnedAfter)));
       break;
-    case Engine::Trigger::reversed:
+    case Trigger::reversed:
       if (!level.turned)
         views.push_back(
             decode_reversed(text, before(hit.first, kTurnedAfter), std::min(text.size(), hit.last + kTurnedBefore)));
       break;
-    case Engine::Trigger::gzip:
+    case Trigger::gzip:
       note_inflated(level, inflate(text, hit.first - 3, Compression::gzip, limits, views));
       break;
-    case Engine::Trigger::zstd:
+    case Trigger::zstd:
       note_inflated(level, inflate(text, hit.first - 4, Compression::zstd, limits, views));
       break;
-    case Engine::Trigger::pdf_stream:
+    case Trigger::pdf_stream:
       note_inflated(level, inflate(text, hit.first - 1, Compression::zlib, limits, views));
       break;
-    case Engine::Trigger::zip_entry: {
+    case Trigger::zip_entry: {
       // Local header: 30 bytes, then name and extra field; only deflate (8) needs us.
       const size_t at = hit.first - 4;
       if (at + 30 > text.size()) break;
@@ -322,7 +324,7 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
   decode_wide(level.bytes, views);
   size_t triggers = 0;
   for (const Hit& hit : hits)
-    if (hit.id >= engine_->rules_.size() && ++triggers <= kTriggerLimit) follow_trigger(level, hit, views);
+    if (hit.id >= engine_->rules().rules().size() && ++triggers <= kTriggerLimit) follow_trigger(level, hit, views);
   // zlib has two bytes of magic only: looked for at the start of what was decoded.
   if (level.bytes.size() >= 8 && level.bytes[0] == 0x78 &&
       (0x7800 | static_cast<unsigned char>(level.bytes[1])) % 31 == 0)
@@ -357,7 +359,7 @@ void Scanner::scan_level(const Level& level) {
   std::sort(hits.begin(), hits.end(),
             [](const Hit& a, const Hit& b) { return std::tie(a.id, a.first) < std::tie(b.id, b.first); });
   size_t done = 0;
-  for (size_t i = 0; i < hits.size() && hits[i].id < engine_->rules_.size(); ++i) {
+  for (size_t i = 0; i < hits.size() && hits[i].id < engine_->rules().rules().size(); ++i) {
     if (i == 0 || hits[i].id != hits[i - 1].id) done = 0;
     confirm(level, hits[i], done);
   }
@@ -406,8 +408,10 @@ Finding Scanner::to_finding(const Match& match, Direction direction, std::string
   finding.excerpt = match.excerpt;
   finding.fingerprint = match.fingerprint;
   if (match.rule >= 0) {
-    finding.rule = engine_->rules_[static_cast<size_t>(match.rule)].id;
-    finding.title = engine_->rules_[static_cast<size_t>(match.rule)].title;
+    const CompiledRules& rules = engine_->rules();
+    const CompiledRules::Record& rule = rules.rules()[static_cast<size_t>(match.rule)];
+    finding.rule = rules.text(rule.id);
+    finding.title = rules.text(rule.title);
   } else if (match.rule == Match::kKnown) {
     finding.rule = match.canary ? kCanaryRule : kKnownRule;
     finding.title = match.detail;
