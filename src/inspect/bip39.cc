@@ -48,10 +48,14 @@ consteval std::array<Word, kWords> read_words(std::string_view text) {
 
 constexpr std::array<Word, kWords> kSorted = read_words(kBip39Words);
 
-// A bit for each beginning: most words of a text fail here.
-consteval std::array<uint64_t, (1 << 20) / 64> mark_beginnings() {
-  std::array<uint64_t, (1 << 20) / 64> marks{};
-  for (const Word& word : kSorted) marks[word.beginning / 64] |= uint64_t{1} << word.beginning % 64;
+// A bit for each beginning, in 2 KiB: most words of a text fail here.
+constexpr size_t kMarks = 1 << 14;
+
+constexpr size_t mark_of(uint32_t beginning) { return beginning * 0x9e3779b1u >> 18; }
+
+consteval std::array<uint64_t, kMarks / 64> mark_beginnings() {
+  std::array<uint64_t, kMarks / 64> marks{};
+  for (const Word& word : kSorted) marks[mark_of(word.beginning) / 64] |= uint64_t{1} << mark_of(word.beginning) % 64;
   return marks;
 }
 
@@ -62,7 +66,7 @@ constexpr auto kBeginnings = mark_beginnings();
 int bip39_index(std::string_view word) {
   if (word.size() < 3 || word.size() > kLongest) return -1;
   const uint32_t bits = beginning_of(word);
-  if (!(kBeginnings[bits / 64] >> bits % 64 & 1)) return -1;
+  if (!(kBeginnings[mark_of(bits) / 64] >> mark_of(bits) % 64 & 1)) return -1;
   const auto found = std::ranges::lower_bound(kSorted, bits, {}, &Word::beginning);
   if (found == kSorted.end() || found->size != word.size()) return -1;
   const bool same = std::equal(word.begin(), word.end(), found->letters.begin(), [](char a, char b) {

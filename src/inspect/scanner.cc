@@ -210,6 +210,7 @@ void Scanner::find_phrases(const Level& level) {
     while (end < text.size() && end - begin <= 9 && is_letter(text[end])) ++end;
     return Word{begin, end, bip39_index(text.substr(begin, end - begin))};
   };
+  std::vector<Word> words;
   size_t floor = 0;
   for (size_t probe = kPhraseStep - 1; probe < text.size(); probe += kPhraseStep) {
     size_t at = probe;
@@ -218,7 +219,7 @@ void Scanner::find_phrases(const Level& level) {
     while (at > floor && is_letter(text[at - 1]) && probe - at < 16) --at;
     Word word = word_from(at);
     if (word.index < 0) continue;
-    std::vector<Word> words = {word};
+    words.assign(1, word);
     while (words.size() < kPhraseWords) {  // backwards
       size_t end = words.front().begin;
       while (end > floor && words.front().begin - end < kPhraseGap && !is_letter(text[end - 1])) --end;
