@@ -32,7 +32,9 @@ size_t aligned(size_t at) { return (at + kImageAlignment - 1) / kImageAlignment 
 CompiledRules::Stage stage_of(const Rule& rule) {
   if (rule.pattern.empty()) return CompiledRules::Stage::phrases;
   if (rule.prefilter == "digits") return CompiledRules::Stage::digits;
-  if (rule.prefilter == "run") return CompiledRules::Stage::runs;
+  if (rule.prefilter == "base58 run") return CompiledRules::Stage::base58_run;
+  if (rule.prefilter == "token run") return CompiledRules::Stage::token_run;
+  if (rule.prefilter == "capitals run") return CompiledRules::Stage::capitals_run;
   return CompiledRules::Stage::database;
 }
 

@@ -17,7 +17,7 @@ enum class Trigger : uint8_t { rot13, reversed, gzip, zstd, pdf_stream, zip_entr
 class CompiledRules {
  public:
   // Where the first stage looks for a rule.
-  enum class Stage : uint8_t { database, digits, runs, phrases };
+  enum class Stage : uint8_t { database, digits, phrases, base58_run, token_run, capitals_run };
   struct Text {
     uint32_t at = 0;
     uint32_t size = 0;

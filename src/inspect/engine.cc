@@ -20,7 +20,7 @@ Engine::Engine(std::shared_ptr<const CompiledRules> rules)
     longest_span_ = std::max<size_t>(longest_span_, rule.span);
     if (rule.stage == CompiledRules::Stage::phrases) phrase_rule_ = static_cast<int>(i);
     if (rule.stage == CompiledRules::Stage::digits) digit_rules_.push_back(i);
-    if (rule.stage == CompiledRules::Stage::runs) run_rules_.push_back(i);
+    if (rule.stage >= CompiledRules::Stage::base58_run) run_rules_.push_back(i);
   }
 }
 

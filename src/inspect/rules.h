@@ -52,8 +52,8 @@ struct Rule {
   double entropy = 0;  // least Shannon entropy of the secret, bits a character
   size_t span = kSpanDefault;
   // What the first stage looks for instead of the pattern, where that is cheaper: must match inside of every match.
-  // "digits" and "run": begins with no literal, and is looked for where ten digits or more are together, or fifty
-  // letters and digits without a break.
+  // Patterns that begin with no literal would cost as much as all others together, and are looked for where ten digits or
+  // more are together ("digits"), or a long run of one alphabet is (scanner.cc): "base58 run", "token run", "capitals run".
   std::string prefilter;
   std::vector<std::string> examples;
   std::vector<std::string> counterexamples;

@@ -17,11 +17,42 @@ namespace {
 constexpr size_t kTurnedBefore = 64;  // around a prefix in ROT13, or before a backward one's end
 constexpr size_t kTurnedAfter = 700;
 constexpr size_t kPhraseStep = 40;  // twelve words of three letters or more, and what is between them, are longer
-constexpr size_t kLongRun = 50;     // the shortest of what `prefilter: run` rules look for
 constexpr size_t kPhraseGap = 8;
 constexpr size_t kPhraseDistinct = 6;
 constexpr size_t kPhraseWords = 64;
 constexpr size_t kTriggerLimit = 64;  // of a level: hostile text repeats them
+
+// Calls `found` for each run of at least `least` characters of `alphabet` in text[from, to). Most of it is not looked at.
+template <typename Found>
+void for_each_run(std::string_view text, size_t from, size_t to, const DigitTable& alphabet, size_t least,
+                  Found found) {
+  const auto belongs = [&](size_t at) { return digit_of(alphabet, text[at]) >= 0; };
+  for (size_t probe = from + least - 1; probe < to;) {
+    if (!belongs(probe)) {
+      probe += least;
+      continue;
+    }
+    size_t begin = probe, end = probe + 1;
+    while (begin > from && belongs(begin - 1)) --begin;
+    while (end < to && belongs(end)) ++end;
+    if (end - begin >= least) found(begin, end);
+    from = end;
+    probe = end + least;  // what ends the run is no part of the next
+  }
+}
+
+struct Run {
+  const DigitTable& alphabet;
+  size_t least;  // the shortest that a match needs
+};
+
+constexpr size_t kAnyRun = 44;  // the least of them
+
+Run run_of(CompiledRules::Stage stage) {
+  if (stage == CompiledRules::Stage::token_run) return {kTokenCharacters, 59};
+  if (stage == CompiledRules::Stage::capitals_run) return {kCapitals, kAnyRun};
+  return {kBase58, 50};
+}
 
 // What people put between the words of a phrase: blanks, line ends, commas, quotes, numbers; not what code does.
 bool is_phrase_gap(std::string_view gap) {
@@ -106,26 +137,23 @@ void Scanner::find_numbers(std::string_view bytes, std::vector<Hit>& hits) const
 }
 
 void Scanner::find_long_runs(std::string_view bytes, std::vector<Hit>& hits) const {
-  if (engine_->run_rules_.empty()) return;
-  size_t floor = 0;
-  for (size_t probe = kLongRun - 1; probe < bytes.size();) {
-    if (digit_of(kBase58, bytes[probe]) < 0) {
-      probe += kLongRun;
-      continue;
+  for_each_run(bytes, 0, bytes.size(), kRunCharacters, kAnyRun, [&](size_t from, size_t to) {
+    for (const uint32_t rule : engine_->run_rules_) {
+      const Run run = run_of(engine_->rules().rules()[rule].stage);
+      for_each_run(bytes, from, to, run.alphabet, run.least,
+                   [&](size_t begin, size_t end) { hits.push_back({rule, begin, end}); });
     }
-    size_t begin = probe, end = probe;
-    while (begin > floor && digit_of(kBase58, bytes[begin - 1]) >= 0) --begin;
-    while (end < bytes.size() && digit_of(kBase58, bytes[end]) >= 0) ++end;
-    if (end - begin >= kLongRun)
-      for (const uint32_t rule : engine_->run_rules_) hits.push_back({rule, begin, end});
-    floor = end;
-    probe = std::max(probe + 1, end + kLongRun - 1);
-  }
+  });
 }
 
 size_t Scanner::prefilter_only(std::string_view bytes) {
   prefilter(bytes);
-  return hits_.size();
+  find_numbers(bytes, hits_);
+  find_long_runs(bytes, hits_);
+  const size_t count = hits_.size();
+  hits_.clear();  // those are of no pattern
+  last_hit_.assign(last_hit_.size(), 0);
+  return count;
 }
 
 bool Scanner::judge(const CompiledRules::Record& rule, std::string_view secret) const {
