@@ -114,7 +114,7 @@ class Scanner {
 
   static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* self);
   void scan_level(const Level& level);
-  void prefilter(std::string_view bytes);
+  bool prefilter(std::string_view bytes);  // false: not looked at
   void find_numbers(std::string_view bytes, std::vector<Hit>& hits) const;
   void find_long_runs(std::string_view bytes, std::vector<Hit>& hits) const;
   void confirm(const Level& level, const Hit& hit, size_t& done);
@@ -124,6 +124,7 @@ class Scanner {
   void find_phrases(const Level& level);
   void derive(const Level& level, const std::vector<Hit>& hits);
   void follow_trigger(const Level& level, const Hit& hit, Views& views);
+  void note_unseen(const Level& level, std::string_view why);
   void note_inflated(const Level& level, Inflated result);
 
   std::shared_ptr<const Engine> engine_;

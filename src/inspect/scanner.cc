@@ -21,6 +21,7 @@ constexpr size_t kPhraseGap = 8;
 constexpr size_t kPhraseDistinct = 6;
 constexpr size_t kPhraseWords = 64;
 constexpr size_t kTriggerLimit = 64;  // of a level: hostile text repeats them
+constexpr size_t kScanLimit = 1u << 30;
 
 // Calls `found` for each run of at least `least` characters of `alphabet` in text[from, to). Most of it is not looked at.
 template <typename Found>
@@ -81,7 +82,7 @@ struct Scanner::Level {
 
 Result<Scanner> Scanner::create(std::shared_ptr<const Engine> engine) {
   Scanner scanner(std::move(engine));
-  if (hs_alloc_scratch(scanner.engine_->rules_->database(), &scanner.scratch_) != HS_SUCCESS)
+  if (hs_alloc_scratch(scanner.engine_->rules().database(), &scanner.scratch_) != HS_SUCCESS)
     return fail(ErrorKind::unavailable, "allocate the scratch memory of an inspection: out of memory");
   scanner.last_hit_.resize(scanner.engine_->rules().rules().size() + scanner.engine_->rules().triggers().size());
   return scanner;
@@ -108,11 +109,12 @@ int Scanner::on_hit(unsigned id, unsigned long long, unsigned long long to, unsi
   return 0;
 }
 
-void Scanner::prefilter(std::string_view bytes) {
+bool Scanner::prefilter(std::string_view bytes) {
   for (const Hit& hit : hits_) last_hit_[hit.id] = 0;
   hits_.clear();
-  hs_scan(engine_->rules_->database(), bytes.data(), static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30)), 0,
-          scratch_, &Scanner::on_hit, this);
+  return bytes.size() <= kScanLimit &&
+         hs_scan(engine_->rules().database(), bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch_,
+                 &Scanner::on_hit, this) == HS_SUCCESS;
 }
 
 // Card numbers and IBANs begin with no literal, and would cost the prefilter as much as all other rules together. They
@@ -168,6 +170,7 @@ void Scanner::confirm(const Level& level, const Hit& hit, size_t& done) {
   const CompiledRules::Record& rule = engine_->rules().rules()[hit.id];
   if (!rule.looks_at(direction_)) return;
   const re2::RE2& pattern = engine_->confirmation(hit.id);
+  if (!pattern.ok()) return note_unseen(level, "a pattern could not be compiled");
   const re2::StringPiece text(level.bytes.data(), level.bytes.size());
   size_t from = std::max<size_t>(done, hit.first > rule.span ? hit.first - rule.span : 0);
   const size_t stop = std::min(level.bytes.size(), hit.last + rule.span);
@@ -293,14 +296,18 @@ void Scanner::find_phrases(const Level& level) {
   }
 }
 
+// What was not looked at may hold anything: a finding, one a scan.
+void Scanner::note_unseen(const Level& level, std::string_view why) {
+  if (std::exchange(out_of_budget_, true)) return;
+  Match match;
+  match.rule = Match::kBudget;
+  match.severity = Severity::medium;
+  match.excerpt = why;
+  add(level, 0, level.bytes.size(), std::move(match), {});
+}
+
 void Scanner::note_inflated(const Level& level, Inflated result) {
-  if (result == Inflated::limited && !std::exchange(out_of_budget_, true)) {
-    Match match;
-    match.rule = Match::kBudget;
-    match.severity = Severity::medium;
-    match.excerpt = "compressed data over the limit";
-    add(level, 0, level.bytes.size(), std::move(match), {});
-  }
+  if (result == Inflated::limited) note_unseen(level, "compressed data over the limit");
 }
 
 void Scanner::follow_trigger(const Level& level, const Hit& hit, Views& views) {
@@ -364,13 +371,7 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
     if (level.view && view.through == level.view->through && (view.through == "unicode" || view.bytes == level.bytes))
       continue;
     if (view.bytes.size() > work_left_ || level.depth + 1 > kDepthLimit) {
-      if (std::exchange(out_of_budget_, true)) return;
-      Match match;
-      match.rule = Match::kBudget;
-      match.severity = Severity::medium;
-      match.excerpt = level.depth + 1 > kDepthLimit ? "encoded too deeply" : "too much to decode";
-      add(level, 0, level.bytes.size(), std::move(match), {});
-      return;
+      return note_unseen(level, level.depth + 1 > kDepthLimit ? "encoded too deeply" : "too much to decode");
     }
     work_left_ -= view.bytes.size();
     const bool turned = level.turned || view.through == "rot13" || view.through == "reversed";
@@ -380,7 +381,7 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
 
 void Scanner::scan_level(const Level& level) {
   if (level.bytes.size() < 8) return;
-  prefilter(level.bytes);
+  if (!prefilter(level.bytes)) note_unseen(level, "too much to search");
   std::vector<Hit> hits(hits_.begin(), hits_.end());
   // Numbers of a table that were put together are no card.
   if (!level.view || level.view->through != "spaced") find_numbers(level.bytes, hits);
