@@ -124,13 +124,9 @@ Result<PatternDatabase> PatternDatabase::from_image(Image image) {
   if (std::string_view(header.library) != hs_version())
     return fail(ErrorKind::unavailable, "patterns that Vectorscan {} compiled; this is {}", header.library, hs_version());
   PatternDatabase out(image);
-  // Says whether the library takes it: version, and the processor that it is compiled for.
-  hs_scratch_t* scratch = nullptr;
   size_t size = 0;
-  const bool usable = hs_database_size(out.get(), &size) == HS_SUCCESS && sizeof header + size <= image.size() &&
-                      hs_alloc_scratch(out.get(), &scratch) == HS_SUCCESS;
-  hs_free_scratch(scratch);
-  if (!usable) return fail(ErrorKind::unavailable, "patterns compiled for another processor");
+  if (hs_database_size(out.get(), &size) != HS_SUCCESS || sizeof header + size > image.size())
+    return fail(ErrorKind::unavailable, "compiled patterns that Vectorscan does not take");
   return out;
 }
 
