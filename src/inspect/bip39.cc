@@ -13,66 +13,48 @@ namespace stockade::inspect {
 namespace {
 
 constexpr size_t kWords = 2048;
-constexpr size_t kLongest = 8;
+constexpr size_t kSlotBits = 13;  // a quarter is taken: most words of a text meet an empty one
 
-struct Word {
-  uint32_t beginning = 0;  // its first four letters, in order of which they stand
-  uint16_t index = 0;
-  uint8_t size = 0;
-  std::array<char, kLongest> letters{};
-};
-
-// Four letters in 20 bits; zero for none.
-constexpr uint32_t beginning_of(std::string_view word) {
-  uint32_t bits = 0;
-  for (size_t i = 0; i < 4; ++i) bits = bits << 5 | (i < word.size() ? static_cast<uint32_t>(word[i] & 31) : 0);
-  return bits;
+// Up to eight letters in one number.
+constexpr uint64_t packed(std::string_view word) {
+  uint64_t letters = 0;
+  for (const char c : word) letters = letters << 8 | static_cast<uint64_t>(c | 32);
+  return letters;
 }
 
-consteval std::array<Word, kWords> read_words(std::string_view text) {
-  std::array<Word, kWords> words{};
+constexpr size_t slot_of(uint64_t letters) { return letters * 0x9e3779b97f4a7c15u >> (64 - kSlotBits); }
+
+struct Table {
+  std::array<uint64_t, kWords> words{};
+  std::array<uint16_t, 1 << kSlotBits> slots{};  // of a word by its hash, or the next free: its index and one; else zero
+};
+
+consteval Table make_table(std::string_view text) {
+  Table table;
   size_t count = 0;
   for (size_t at = 0; at < text.size(); ++count) {
     const size_t end = std::min(text.find('\n', at), text.size());
-    Word& word = words.at(count);
-    word.beginning = beginning_of(text.substr(at, end - at));
-    word.index = static_cast<uint16_t>(count);
-    word.size = static_cast<uint8_t>(end - at);
-    for (size_t i = at; i < end; ++i) word.letters.at(i - at) = text[i];
+    if (end - at > 8) throw "a word of BIP-39 has at most eight letters";
+    table.words.at(count) = packed(text.substr(at, end - at));
+    size_t slot = slot_of(table.words[count]);
+    while (table.slots[slot] != 0) slot = (slot + 1) % table.slots.size();
+    table.slots[slot] = static_cast<uint16_t>(count + 1);
     at = end + 1;
   }
   if (count != kWords) throw "the list of BIP-39 has 2048 words";
-  std::ranges::sort(words, {}, &Word::beginning);
-  return words;
+  return table;
 }
 
-constexpr std::array<Word, kWords> kSorted = read_words(kBip39Words);
-
-// A bit for each beginning, in 2 KiB: most words of a text fail here.
-constexpr size_t kMarks = 1 << 14;
-
-constexpr size_t mark_of(uint32_t beginning) { return beginning * 0x9e3779b1u >> 18; }
-
-consteval std::array<uint64_t, kMarks / 64> mark_beginnings() {
-  std::array<uint64_t, kMarks / 64> marks{};
-  for (const Word& word : kSorted) marks[mark_of(word.beginning) / 64] |= uint64_t{1} << mark_of(word.beginning) % 64;
-  return marks;
-}
-
-constexpr auto kBeginnings = mark_beginnings();
+constexpr Table kTable = make_table(kBip39Words);
 
 }  // namespace
 
 int bip39_index(std::string_view word) {
-  if (word.size() < 3 || word.size() > kLongest) return -1;
-  const uint32_t bits = beginning_of(word);
-  if (!(kBeginnings[mark_of(bits) / 64] >> mark_of(bits) % 64 & 1)) return -1;
-  const auto found = std::ranges::lower_bound(kSorted, bits, {}, &Word::beginning);
-  if (found == kSorted.end() || found->size != word.size()) return -1;
-  const bool same = std::equal(word.begin(), word.end(), found->letters.begin(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 32) : a) == b;
-  });
-  return same ? found->index : -1;
+  if (word.size() < 3 || word.size() > 8) return -1;
+  const uint64_t letters = packed(word);
+  for (size_t slot = slot_of(letters); kTable.slots[slot] != 0; slot = (slot + 1) % kTable.slots.size())
+    if (kTable.words[kTable.slots[slot] - 1] == letters) return kTable.slots[slot] - 1;
+  return -1;
 }
 
 bool is_bip39_phrase(std::span<const int> indices) {
