@@ -126,7 +126,7 @@ COUNTED = """## What was counted
   `bench/egress_bench.cc`, the same workers without the sandbox), and half of the growth of the kernel's socket caches
   (of four sockets a connection two are the proxy's), read from /proc/slabinfo.
 - **Search for secrets** (`bench/inspect_bench.cc`): from the spawn of a static process to its end; it makes the engine with 20 known
-  values and inspects path, a field and a body of 1 kB. Its own memory is what it wrote to (Private_Dirty); the compiled rules
+  values and inspects path, a field and a body of 1 kB. Its own memory is what it wrote to (Anonymous); the compiled rules
   are constant data of the program, mapped from its file and shared by all runs. The others are processor time, best of many
   rounds; the first stage is all patterns at once, over 1 MiB. Compiled for AVX2 or AVX-512 the patterns are no faster
   (1.21, 1.22 and 1.21 GB/s, generic first), so there is one image for a generic processor.
