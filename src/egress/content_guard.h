@@ -1,5 +1,5 @@
-// ContentGuard: the search for secrets in what the agent sends, where it can be read. One for the process. BodyGuard: one request's body,
-// which is let go only as far as it is known to be clean.
+// ContentGuard: the search for secrets in what the agent sends, where it can be read. One for the process. BodyGuard:
+// one request's body, which is let go only as far as it is known to be clean.
 //
 // The fields by which a client proves itself to the host that it talks to (Authorization and its like) are not
 // searched: a key is where it belongs there. Bodies under a content coding are searched after it was undone only as far

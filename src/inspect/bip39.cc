@@ -26,7 +26,8 @@ constexpr size_t slot_of(uint64_t letters) { return letters * 0x9e3779b97f4a7c15
 
 struct Table {
   std::array<uint64_t, kWords> words{};
-  std::array<uint16_t, 1 << kSlotBits> slots{};  // of a word by its hash, or the next free: its index and one; else zero
+  std::array<uint16_t, 1 << kSlotBits>
+      slots{};  // of a word by its hash, or the next free: its index and one; else zero
 };
 
 consteval Table make_table(std::string_view text) {

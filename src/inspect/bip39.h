@@ -1,5 +1,5 @@
-// Recovery phrases of wallets (the Bitcoin proposal BIP-39): its 2048 words, and the checksum of a phrase. The table is a
-// constant of the program. Pure functions, any thread.
+// Recovery phrases of wallets (the Bitcoin proposal BIP-39): its 2048 words, and the checksum of a phrase. The table is
+// a constant of the program. Pure functions, any thread.
 #pragma once
 
 #include <span>

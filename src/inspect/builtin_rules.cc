@@ -1,5 +1,4 @@
 #include "inspect/builtin/embedded.h"
-
 #include "inspect/compiled_rules.h"
 
 namespace stockade::inspect {

@@ -93,7 +93,8 @@ Result<std::shared_ptr<const CompiledRules>> CompiledRules::compile(const std::v
   for (const Rule& rule : rules) {
     STOCKADE_TRY(check(rule));
     uint16_t validators = 0;
-    for (const Validator validator : rule.validators) validators |= static_cast<uint16_t>(1 << static_cast<int>(validator));
+    for (const Validator validator : rule.validators)
+      validators |= static_cast<uint16_t>(1 << static_cast<int>(validator));
     records.push_back({.id = keep(rule.id),
                        .title = keep(rule.title),
                        .pattern = keep(rule.pattern),
@@ -150,7 +151,8 @@ Result<std::shared_ptr<const CompiledRules>> CompiledRules::from_image(Image ima
   return std::shared_ptr<const CompiledRules>(new CompiledRules(image, std::move(database)));
 }
 
-Result<std::shared_ptr<const CompiledRules>> CompiledRules::open(Image image, std::string_view yaml, const std::string& file) {
+Result<std::shared_ptr<const CompiledRules>> CompiledRules::open(Image image, std::string_view yaml,
+                                                                 const std::string& file) {
   if (auto ready = from_image(image)) return ready;
   STOCKADE_ASSIGN(const auto rules, parse_rules(yaml, file));
   return compile(rules);

@@ -1,7 +1,7 @@
-// CompiledRules: rules as the engine uses them, compiled into one block of bytes without pointers. That of the built-in rules
-// is made by the build and lies in the program as constant data, so that a process has it at no cost and shares it with
-// all others; rules that are loaded are compiled into the same form. Patterns are only text in it: RE2 makes each at
-// its first hit (engine.h). Immutable, any thread.
+// CompiledRules: rules as the engine uses them, compiled into one block of bytes without pointers. That of the built-in
+// rules is made by the build and lies in the program as constant data, so that a process has it at no cost and shares
+// it with all others; rules that are loaded are compiled into the same form. Patterns are only text in it: RE2 makes
+// each at its first hit (engine.h). Immutable, any thread.
 #pragma once
 
 #include <memory>

@@ -383,7 +383,8 @@ void decode_runs(std::string_view text, Views& views) {
     size_t begin = probe;
     while (begin > floor && in_run(text[begin - 1])) --begin;
     size_t end = run_end(text, probe);
-    end = end - begin >= kRunLeast ? take_lines(text, begin, end, run, views) : take_groups(text, begin, end, groups, views);
+    end = end - begin >= kRunLeast ? take_lines(text, begin, end, run, views)
+                                   : take_groups(text, begin, end, groups, views);
     floor = end;
     probe = std::max(probe + 1, end + kProbeStep - 1);
   }

@@ -1,10 +1,10 @@
-// Engine: rules (compiled_rules.h) and known values. Immutable, shared by all threads. Scanner: what one thread needs to use
-// it (scratch memory); not shared.
+// Engine: rules (compiled_rules.h) and known values. Immutable, shared by all threads. Scanner: what one thread needs
+// to use it (scratch memory); not shared.
 //
 // A scan has two stages. All patterns at once run over the raw bytes; only where one ends, RE2 (which compiles each
-// pattern at its first hit) finds where the match starts and what the secret in it is, and the validators judge that. Then the decoders (decode.h) look for encoded
-// text, and what they find is scanned the same way, to depth 6. The work is bounded by a budget that grows with the
-// input; where it runs out, that is a finding.
+// pattern at its first hit) finds where the match starts and what the secret in it is, and the validators judge that.
+// Then the decoders (decode.h) look for encoded text, and what they find is scanned the same way, to depth 6. The work
+// is bounded by a budget that grows with the input; where it runs out, that is a finding.
 //
 // Not covered: values split over several places (the caller joins them), and encodings that no decoder knows.
 #pragma once
@@ -13,9 +13,9 @@
 #include <mutex>
 #include <span>
 
+#include "inspect/compiled_rules.h"
 #include "inspect/decode.h"
 #include "inspect/known_values.h"
-#include "inspect/compiled_rules.h"
 #include "inspect/validators.h"
 
 struct hs_scratch;

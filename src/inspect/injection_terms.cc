@@ -192,7 +192,8 @@ void TermFinder::find(std::string_view text, std::vector<TermHit>& hits) const {
     }
     return c.hits.size() >= kHitLimit ? 1 : 0;
   };
-  hs_scan(shared_->database->get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch_->scratch, on_piece, &context);
+  hs_scan(shared_->database->get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch_->scratch, on_piece,
+          &context);
   std::sort(hits.begin(), hits.end(), [](const TermHit& a, const TermHit& b) {
     if (a.begin != b.begin) return a.begin < b.begin;
     return a.end != b.end ? a.end > b.end : a.concept_index < b.concept_index;

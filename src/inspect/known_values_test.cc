@@ -52,8 +52,7 @@ TEST(KnownValues, AreFoundByAPieceOfSixteenBytes) {
 TEST(KnownValues, AreFoundOneBehindTheOtherAndBesideShortOnes) {
   const std::string first = kLetters.substr(0, 20), second = kLetters.substr(20), shortest = "zZ9-yY8+";
   const auto known = KnownValues::create({{"A", first, false}, {"B", second, false}}, {1});
-  const auto with_short =
-      KnownValues::create({{"A", first, false}, {"B", second, false}, {"C", shortest, false}}, {1});
+  const auto with_short = KnownValues::create({{"A", first, false}, {"B", second, false}, {"C", shortest, false}}, {1});
   ASSERT_TRUE(known && with_short);
   const std::string text = ".." + second + first + shortest + first + second;
   for (const auto* each : {&*known, &*with_short}) {

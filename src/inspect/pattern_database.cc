@@ -78,9 +78,7 @@ std::expected<std::unique_ptr<hs_database_t, FreeDatabase>, PatternFault> compil
 
 }  // namespace
 
-void AlignedFree::operator()(std::byte* bytes) const {
-  ::operator delete[](bytes, std::align_val_t{kImageAlignment});
-}
+void AlignedFree::operator()(std::byte* bytes) const { ::operator delete[](bytes, std::align_val_t{kImageAlignment}); }
 
 ImageBuffer::ImageBuffer(size_t size)
     : bytes_(static_cast<std::byte*>(::operator new[](size, std::align_val_t{kImageAlignment}))), size_(size) {
@@ -122,7 +120,8 @@ Result<PatternDatabase> PatternDatabase::from_image(Image image) {
   std::memcpy(&header, image.data(), sizeof header);
   header.library[sizeof header.library - 1] = '\0';
   if (std::string_view(header.library) != hs_version())
-    return fail(ErrorKind::unavailable, "patterns that Vectorscan {} compiled; this is {}", header.library, hs_version());
+    return fail(ErrorKind::unavailable, "patterns that Vectorscan {} compiled; this is {}", header.library,
+                hs_version());
   PatternDatabase out(image);
   size_t size = 0;
   if (hs_database_size(out.get(), &size) != HS_SUCCESS || sizeof header + size > image.size())

@@ -52,8 +52,9 @@ struct Rule {
   double entropy = 0;  // least Shannon entropy of the secret, bits a character
   size_t span = kSpanDefault;
   // What the first stage looks for instead of the pattern, where that is cheaper: must match inside of every match.
-  // Patterns that begin with no literal would cost as much as all others together, and are looked for where ten digits or
-  // more are together ("digits"), or a long run of one alphabet is (scanner.cc): "base58 run", "token run", "capitals run".
+  // Patterns that begin with no literal would cost as much as all others together, and are looked for where ten digits
+  // or more are together ("digits"), or a long run of one alphabet is (scanner.cc): "base58 run", "token run",
+  // "capitals run".
   std::string prefilter;
   std::vector<std::string> examples;
   std::vector<std::string> counterexamples;

@@ -23,7 +23,8 @@ constexpr size_t kPhraseWords = 64;
 constexpr size_t kTriggerLimit = 64;  // of a level: hostile text repeats them
 constexpr size_t kScanLimit = 1u << 30;
 
-// Calls `found` for each run of at least `least` characters of `alphabet` in text[from, to). Most of it is not looked at.
+// Calls `found` for each run of at least `least` characters of `alphabet` in text[from, to). Most of it is not looked
+// at.
 template <typename Found>
 void for_each_run(std::string_view text, size_t from, size_t to, const DigitTable& alphabet, size_t least,
                   Found found) {
@@ -276,9 +277,7 @@ void Scanner::find_phrases(const Level& level) {
       continue;  // a dictionary
     for (size_t count : {24, 21, 18, 15, 12}) {
       size_t first = 0;
-      while (first + count <= words.size() &&
-             !is_bip39_phrase(std::span(indices).subspan(first, count)))
-        ++first;
+      while (first + count <= words.size() && !is_bip39_phrase(std::span(indices).subspan(first, count))) ++first;
       if (first + count > words.size()) continue;
       const std::set<int> distinct(indices.begin() + static_cast<ptrdiff_t>(first),
                                    indices.begin() + static_cast<ptrdiff_t>(first + count));

@@ -145,7 +145,8 @@ TEST(KnownValues, AreFoundInManyEncodings) {
 }
 
 TEST(KnownValues, RefusesOneThatIsTooShortToBeLookedFor) {
-  const auto engine = Engine::create({.rules = *CompiledRules::compile({}), .known = {{"PIN", "1234", false}}, .key = {}});
+  const auto engine =
+      Engine::create({.rules = *CompiledRules::compile({}), .known = {{"PIN", "1234", false}}, .key = {}});
   ASSERT_FALSE(engine);
   EXPECT_EQ(engine.error().render().find("1234"), std::string::npos);
 }

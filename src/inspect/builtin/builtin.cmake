@@ -1,5 +1,5 @@
-# What the program holds as constants of rules/secrets.yaml, and what inspect_generate compiles of it at build time. A process
-# that compiled 360 rules itself would wait for a second.
+# What the program holds as constants: rules/secrets.yaml, and what inspect_generate compiles of rules/ at build time. A
+# process that compiled 360 rules itself would wait for a second.
 set(STOCKADE_SECRET_RULES ${PROJECT_SOURCE_DIR}/rules/secrets.yaml)
 set(injection_rules ${PROJECT_SOURCE_DIR}/rules/injection.yaml)
 set(STOCKADE_RULE_IMAGE ${CMAKE_CURRENT_BINARY_DIR}/rules.image)
@@ -20,7 +20,8 @@ target_link_libraries(inspect_generate PRIVATE stockade_rule_compiler)
 add_custom_command(OUTPUT ${images} COMMAND inspect_generate ${rule_files} ${images}
                    DEPENDS inspect_generate ${rule_files} VERBATIM)
 configure_file(builtin/embedded.cc.in embedded.cc @ONLY)
-set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/embedded.cc PROPERTIES OBJECT_DEPENDS "${STOCKADE_SECRET_RULES};${images}")
+set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/embedded.cc PROPERTIES
+                            OBJECT_DEPENDS "${STOCKADE_SECRET_RULES};${images}")
 
 set(word_file ${PROJECT_SOURCE_DIR}/rules/bip39_english.txt)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${word_file})

@@ -6,8 +6,8 @@
 #include <iterator>
 #include <string>
 
-#include "inspect/injection_terms.h"
 #include "inspect/compiled_rules.h"
+#include "inspect/injection_terms.h"
 
 using namespace stockade;
 using namespace stockade::inspect;
