@@ -43,7 +43,7 @@ constexpr std::string_view kRules = R"(rules:
 
 Scanner& scanner() {
   static Scanner made = [] {
-    EngineOptions options{.rules = *parse_rules(kRules, "fuzz"), .known = {}, .key = {3}};
+    EngineOptions options{.rules = *CompiledRules::compile(*parse_rules(kRules, "fuzz")), .known = {}, .key = {3}};
     options.known.push_back({"V", "zebra-Quartz-41-lantern", false});
     return std::move(*Scanner::create(*Engine::create(std::move(options))));
   }();

@@ -218,7 +218,7 @@ int scan(const ScanOptions& options) {
                             .hint("secrets is what is built"));
   if (options.direction != "out" && options.direction != "in")
     return used_wrongly(Error(ErrorKind::invalid_input, "--direction is out or in"));
-  auto rules = inspect::builtin_rules();
+  auto rules = inspect::CompiledRules::builtin();
   if (!rules) return used_wrongly(rules.error());
   // A key that lives no longer than we do would make fingerprints of no use to compare; one derived from what is known
   // makes them guessable for short values. They are told apart within this output only.

@@ -21,7 +21,7 @@ bool stops(const inspect::Finding& finding) { return finding.severity >= inspect
 
 Result<ContentGuard> ContentGuard::create() {
   inspect::EngineOptions options;
-  STOCKADE_ASSIGN(options.rules, inspect::builtin_rules());
+  STOCKADE_ASSIGN(options.rules, inspect::CompiledRules::builtin());
   ::randombytes_buf(options.key.data(), options.key.size());
   STOCKADE_ASSIGN(auto engine, inspect::Engine::create(std::move(options)));
   STOCKADE_ASSIGN(auto scanner, inspect::Scanner::create(std::move(engine)));

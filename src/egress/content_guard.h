@@ -1,5 +1,5 @@
-// ContentGuard: the search for secrets in what the agent sends, where it can be read. One for the process: it holds the
-// compiled rules, and is made only where a policy asks for it.
+// ContentGuard: the search for secrets in what the agent sends, where it can be read. One for the process, made only
+// where a policy asks for it.
 //
 // The fields by which a client proves itself to the host that it talks to (Authorization and its like) are not
 // searched: a key is where it belongs there. One thread.

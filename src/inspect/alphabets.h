@@ -24,6 +24,12 @@ inline constexpr DigitTable kBase64 =
     digit_table(kBase64Alphabet, "                                                              -_");
 inline constexpr DigitTable kBase32 = digit_table("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "abcdefghijklmnopqrstuvwxyz");
 inline constexpr DigitTable kBase58 = digit_table("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz");
+// Of tokens in parts, of what machines read in passports, and of both: only members, worth nothing.
+inline constexpr DigitTable kTokenCharacters =
+    digit_table("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
+inline constexpr DigitTable kCapitals = digit_table("ABCDEFGHIJKLMNOPQRSTUVWXYZ<");
+inline constexpr DigitTable kRunCharacters =
+    digit_table("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.<");
 inline constexpr DigitTable kHex = digit_table("0123456789abcdef", "          ABCDEF");
 inline constexpr DigitTable kBase85 =  // RFC 1924, as Python's b85encode writes it
     digit_table("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~");

@@ -241,7 +241,7 @@ std::string vary(const std::string& example, const Rule& rule, Scanner& scanner,
 TEST(Corpus, SecretsAreFoundInEveryEncodingAtEveryPlacement) {
   const auto rules = builtin_rules();
   ASSERT_TRUE(rules);
-  auto engine = Engine::create({.rules = *rules, .known = {}, .key = {}});
+  auto engine = Engine::create({.rules = *CompiledRules::builtin(), .known = {}, .key = {}});
   ASSERT_TRUE(engine);
   auto scanner = Scanner::create(*engine);
   ASSERT_TRUE(scanner);

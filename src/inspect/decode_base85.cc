@@ -1,6 +1,7 @@
 // Base85 in its three alphabets. Runs are found by probing as in decode_runs.cc; each group of five is four bytes, and
 // three groups of ASCII text in a row are the reason for a view. Every alignment is tried.
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "inspect/alphabets.h"
@@ -27,21 +28,30 @@ std::optional<uint32_t> group_value(std::string_view group, const DigitTable& ta
   return static_cast<uint32_t>(value);
 }
 
+constexpr bool is_text_byte(uint64_t byte) { return byte == '\n' || (byte >= ' ' && byte <= '~'); }
+
 bool is_text(uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    const uint32_t byte = value >> shift & 255;
-    if (byte != '\n' && (byte < ' ' || byte > '~')) return false;
-  }
+  for (int shift = 24; shift >= 0; shift -= 8)
+    if (!is_text_byte(value >> shift & 255)) return false;
   return true;
 }
+
+// Pairs of digits that may begin a group of text: most groups are told by them, without a multiplication.
+consteval std::array<bool, 85 * 85> pairs_of_text() {
+  std::array<bool, 85 * 85> pairs{};
+  constexpr uint64_t kPair = 85 * 85 * 85;  // what a pair is worth
+  for (uint64_t pair = 0; pair < pairs.size(); ++pair)
+    for (uint64_t high = (pair * kPair) >> 16; high <= ((pair + 1) * kPair - 1) >> 16; ++high)
+      if (is_text_byte(high >> 8) && is_text_byte(high & 255)) pairs[pair] = true;
+  return pairs;
+}
+constexpr auto kPairsOfText = pairs_of_text();
 
 // At which of the five alignments three groups in a row are text: a bit for each.
 unsigned text_alignments(std::string_view run, const DigitTable& table) {
   unsigned found = 0;
-  // Most groups fail by their first digit: an ASCII byte on top is 0x20 to 0x7e.
   const auto begins = [&](size_t at) {
-    const int digit = digit_of(table, run[at]);
-    return digit >= 10 && digit <= 40;
+    return kPairsOfText[static_cast<size_t>(digit_of(table, run[at]) * 85 + digit_of(table, run[at + 1]))];
   };
   for (size_t at = 0; at + 15 <= run.size(); ++at) {
     if (!begins(at) || !begins(at + 5) || !begins(at + 10) || (found >> at % 5 & 1)) continue;

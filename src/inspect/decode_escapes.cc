@@ -162,20 +162,23 @@ bool is_reason(std::string_view text, size_t at) {
   return false;
 }
 
+void add_plain(View& view, std::string_view text, size_t from, size_t to) {
+  view.map.add(view.bytes.size(), from);
+  view.bytes.append(text, from, to - from);
+}
+
 View unescape(std::string_view text, size_t begin, size_t end) {
   View view;
   view.bytes.reserve(end - begin);
   bool url = false, html = false;
-  bool plain = false;
   for (size_t at = begin; at < end;) {
     const Escape escape = escape_at(text, at);
     if (escape.length == 0) {
-      if (!plain) view.map.add(view.bytes.size(), at);
-      plain = true;
-      view.bytes += text[at++];
+      const size_t from = at++;
+      while (at < end && text[at] != '%' && text[at] != '\\' && text[at] != '&') ++at;
+      add_plain(view, text, from, at);
       continue;
     }
-    plain = false;
     url |= text[at] == '%';
     html |= text[at] == '&';
     view.map.add(view.bytes.size(), at);
@@ -250,10 +253,14 @@ void decode_quoted_printable(std::string_view text, Views& views) {
     view.through = "quoted-printable";
     for (size_t at = begin; at < end;) {
       uint32_t value;
-      view.map.add(view.bytes.size(), at);
       if (text[at] != '=') {
-        view.bytes += text[at++];
-      } else if (read_digits(text, at + 1, 16, 2, value) == 2) {
+        const size_t next = std::min(text.find('=', at), end);
+        add_plain(view, text, at, next);
+        at = next;
+        continue;
+      }
+      view.map.add(view.bytes.size(), at);
+      if (read_digits(text, at + 1, 16, 2, value) == 2) {
         view.bytes += static_cast<char>(value);
         at += 3;
       } else if (text.substr(at + 1, 2) == "\r\n") {

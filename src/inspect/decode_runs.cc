@@ -28,6 +28,10 @@ struct Compact {
   std::string text;
   std::vector<std::pair<size_t, size_t>> pieces;  // where in `text`, where in the input
 
+  void clear() {
+    text.clear();
+    pieces.clear();
+  }
   void append(std::string_view input, size_t begin, size_t end) {
     pieces.emplace_back(text.size(), begin);
     text.append(input.substr(begin, end - begin));
@@ -245,8 +249,7 @@ size_t run_end(std::string_view text, size_t at) {
 
 // The run and the lines that go on with it. Returns where it ends.
 size_t take_lines(std::string_view text, size_t begin, size_t end, Compact& run, Views& views) {
-  run.text.clear();
-  run.pieces.clear();
+  run.clear();
   run.append(text, begin, end);
   const size_t width = end - begin;
   size_t full = run.text.size();  // without a shorter last line, which may be a word of what follows
@@ -318,9 +321,14 @@ std::optional<std::pair<size_t, size_t>> next_group(std::string_view text, size_
   return std::pair(begin, run_end(text, begin));
 }
 
+struct Groups {
+  std::vector<std::pair<size_t, size_t>> places;
+  Compact joined;
+};
+
 // Groups that go on like the one at [begin, end): as long as it, with the same between them; or all short numbers.
 // Returns where they end.
-size_t take_groups(std::string_view text, size_t begin, size_t end, Views& views) {
+size_t take_groups(std::string_view text, size_t begin, size_t end, Groups& found, Views& views) {
   const size_t length = end - begin;
   const auto second = next_group(text, end);
   if (!second) return end;
@@ -341,8 +349,9 @@ size_t take_groups(std::string_view text, size_t begin, size_t end, Views& views
     if (from == stop || stop == begin || !fits(from, stop, text.substr(stop, begin - stop))) break;
     begin = from;
   }
-  std::vector<std::pair<size_t, size_t>> groups = {{begin, run_end(text, begin)}};
-  Compact joined;
+  auto& [groups, joined] = found;
+  groups.assign(1, {begin, run_end(text, begin)});
+  joined.clear();
   joined.append(text, begin, groups[0].second);
   while (const auto next = next_group(text, groups.back().second)) {
     const size_t last = groups.back().second;
@@ -364,7 +373,8 @@ size_t take_groups(std::string_view text, size_t begin, size_t end, Views& views
 
 void decode_runs(std::string_view text, Views& views) {
   size_t floor = 0;  // everything before was taken
-  Compact run;       // used again: most runs are none, and should cost no memory
+  Compact run;       // used again, as the groups: most are none, and should cost no memory
+  Groups groups;
   for (size_t probe = std::min(kProbeStep, text.size()) - (text.empty() ? 0 : 1); probe < text.size();) {
     if (!in_run(text[probe])) {
       probe += kProbeStep;
@@ -373,7 +383,8 @@ void decode_runs(std::string_view text, Views& views) {
     size_t begin = probe;
     while (begin > floor && in_run(text[begin - 1])) --begin;
     size_t end = run_end(text, probe);
-    end = end - begin >= kRunLeast ? take_lines(text, begin, end, run, views) : take_groups(text, begin, end, views);
+    end = end - begin >= kRunLeast ? take_lines(text, begin, end, run, views)
+                                   : take_groups(text, begin, end, groups, views);
     floor = end;
     probe = std::max(probe + 1, end + kProbeStep - 1);
   }

@@ -1,24 +1,23 @@
-// Engine: rules and known values, compiled. Immutable, shared by all threads; making one costs some tenths of a second
-// (Vectorscan compiles every pattern into one database), so a process makes it once and only when it has something to
-// inspect. Scanner: what one thread needs to use it (scratch memory); not shared.
+// Engine: rules (compiled_rules.h) and known values. Immutable, shared by all threads. Scanner: what one thread needs
+// to use it (scratch memory); not shared.
 //
-// A scan has two stages. All patterns at once run over the raw bytes; only where one ends, RE2 finds where the match
-// starts and what the secret in it is, and the validators judge that. Then the decoders (decode.h) look for encoded
-// text, and what they find is scanned the same way, to depth 6. The work is bounded by a budget that grows with the
-// input; where it runs out, that is a finding.
+// A scan has two stages. All patterns at once run over the raw bytes; only where one ends, RE2 (which compiles each
+// pattern at its first hit) finds where the match starts and what the secret in it is, and the validators judge that.
+// Then the decoders (decode.h) look for encoded text, and what they find is scanned the same way, to depth 6. The work
+// is bounded by a budget that grows with the input; where it runs out, that is a finding.
 //
 // Not covered: values split over several places (the caller joins them), and encodings that no decoder knows.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <span>
 
+#include "inspect/compiled_rules.h"
 #include "inspect/decode.h"
 #include "inspect/known_values.h"
-#include "inspect/rules.h"
 #include "inspect/validators.h"
 
-struct hs_database;
 struct hs_scratch;
 namespace re2 {
 class RE2;
@@ -35,7 +34,7 @@ inline constexpr std::string_view kCanaryRule = "canary";
 inline constexpr std::string_view kBudgetRule = "inspection-budget";
 
 struct EngineOptions {
-  std::vector<Rule> rules;
+  std::shared_ptr<const CompiledRules> rules;
   std::vector<KnownValue> known;
   FingerprintKey key{};
 };
@@ -47,7 +46,7 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  std::span<const Rule> rules() const { return rules_; }
+  const CompiledRules& rules() const { return *rules_; }
   const KnownValues& known() const { return known_; }
   const FingerprintKey& key() const { return key_; }
   // Bytes a match may have in the raw text: what a stream must be able to hold back.
@@ -55,16 +54,16 @@ class Engine {
 
  private:
   friend class Scanner;
-  enum class Trigger : uint8_t { rot13, reversed, gzip, zstd, pdf_stream, zip_entry };
-  Engine() = default;
-  Result<void> compile();
+  struct Confirmation {
+    std::once_flag once;
+    std::unique_ptr<const re2::RE2> pattern;
+  };
+  explicit Engine(std::shared_ptr<const CompiledRules> rules);
+  const re2::RE2& confirmation(size_t rule) const;
 
-  std::vector<Rule> rules_;
-  std::vector<std::unique_ptr<re2::RE2>> confirm_;  // one a rule; null where there is no pattern
-  std::vector<Trigger> triggers_;                   // ids behind the rules'
-  hs_database* database_ = nullptr;
+  std::shared_ptr<const CompiledRules> rules_;
+  mutable std::vector<Confirmation> confirmations_;  // one a rule, made when it is needed
   KnownValues known_;
-  WordList words_;
   int phrase_rule_ = -1;
   std::vector<uint32_t> digit_rules_;  // not in the database: see Rule::prefilter
   std::vector<uint32_t> run_rules_;
@@ -115,16 +114,17 @@ class Scanner {
 
   static int on_hit(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void* self);
   void scan_level(const Level& level);
-  void prefilter(std::string_view bytes);
+  bool prefilter(std::string_view bytes);  // false: not looked at
   void find_numbers(std::string_view bytes, std::vector<Hit>& hits) const;
   void find_long_runs(std::string_view bytes, std::vector<Hit>& hits) const;
   void confirm(const Level& level, const Hit& hit, size_t& done);
-  bool judge(const Rule& rule, std::string_view secret) const;
+  bool judge(const CompiledRules::Record& rule, std::string_view secret) const;
   void add(const Level& level, size_t begin, size_t end, Match match, std::string_view secret);
   void find_known(const Level& level);
   void find_phrases(const Level& level);
   void derive(const Level& level, const std::vector<Hit>& hits);
   void follow_trigger(const Level& level, const Hit& hit, Views& views);
+  void note_unseen(const Level& level, std::string_view why);
   void note_inflated(const Level& level, Inflated result);
 
   std::shared_ptr<const Engine> engine_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "inspect/builtin/embedded.h"
 #include "inspect/injection_fold.h"
 #include "inspect/injection_stretch.h"
 #include "inspect/injection_terms.h"
@@ -150,7 +151,7 @@ Result<InjectionDetector> InjectionDetector::create(const InjectionRules& rules)
   state->rules = std::make_shared<const InjectionRules>(rules);
   state->model = std::make_shared<const StretchModel>(StretchModel::from(rules));
   state->folder = std::make_shared<const Folder>();
-  STOCKADE_ASSIGN(state->finder, TermFinder::create(rules, *state->folder));
+  STOCKADE_ASSIGN(state->finder, TermFinder::create(rules, *state->folder, builtin_term_image()));
   state->rot13 = rules.concept_named("rot13");
   InjectionDetector out;
   out.state_ = std::move(state);

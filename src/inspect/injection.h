@@ -55,7 +55,7 @@ using InjectionFeatures = std::map<std::string, double, std::less<>>;
 
 class InjectionDetector {
  public:
-  // Compiles the rules (some 50 ms): once a process; then clone() for each thread.
+  // Once a process; then clone() for each thread.
   static Result<InjectionDetector> create();
   static Result<InjectionDetector> create(const InjectionRules& rules);
   Result<InjectionDetector> clone() const;

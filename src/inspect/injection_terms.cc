@@ -101,16 +101,11 @@ bool touches_ascii(std::string_view text, ptrdiff_t left, ptrdiff_t right) {
 }  // namespace
 
 struct TermFinder::Shared {
-  hs_database_t* database = nullptr;
+  std::optional<PatternDatabase> database;
   std::vector<Term> terms;
   std::vector<std::vector<uint32_t>> by_piece;
   std::vector<uint32_t> piece_sizes;
   size_t user = kConceptLimit;
-
-  Shared() = default;
-  Shared(const Shared&) = delete;
-  Shared& operator=(const Shared&) = delete;
-  ~Shared() { hs_free_database(database); }
 };
 
 struct TermFinder::Scratch {
@@ -122,7 +117,7 @@ struct TermFinder::Scratch {
   ~Scratch() { hs_free_scratch(scratch); }
 };
 
-Result<TermFinder> TermFinder::create(const InjectionRules& rules, const Folder& folder) {
+Result<TermFinder> TermFinder::create(const InjectionRules& rules, const Folder& folder, Image compiled) {
   auto shared = std::make_shared<Shared>();
   shared->user = rules.concept_named("user");
   std::map<std::string, std::vector<uint32_t>> pieces;
@@ -144,26 +139,16 @@ Result<TermFinder> TermFinder::create(const InjectionRules& rules, const Folder&
     pieces[std::string(piece)].push_back(static_cast<uint32_t>(shared->terms.size()));
     shared->terms.push_back(std::move(term));
   }
-  std::vector<const char*> expressions;
-  std::vector<unsigned> flags;
-  std::vector<unsigned> ids;
-  std::vector<size_t> sizes;
+  PatternSources sources{.kind = PatternSources::Kind::literals};
   for (const auto& [piece, terms] : pieces) {
-    expressions.push_back(piece.c_str());
-    flags.push_back(HS_FLAG_CASELESS);
-    ids.push_back(static_cast<unsigned>(ids.size()));
-    sizes.push_back(piece.size());
+    sources.add(piece, shared->by_piece.size(), HS_FLAG_CASELESS);
     shared->by_piece.push_back(terms);
     shared->piece_sizes.push_back(static_cast<uint32_t>(piece.size()));
   }
-  hs_compile_error_t* error = nullptr;
-  if (hs_compile_lit_multi(expressions.data(), flags.data(), ids.data(), sizes.data(),
-                           static_cast<unsigned>(expressions.size()), HS_MODE_BLOCK, nullptr, &shared->database,
-                           &error) != HS_SUCCESS) {
-    const std::string reason = error && error->message ? error->message : "no reason given";
-    hs_free_compile_error(error);
-    return fail(ErrorKind::internal, "compile the terms of the injection rules: {}", reason);
-  }
+  auto database = PatternDatabase::open(compiled, sources);
+  if (!database)
+    return fail(ErrorKind::internal, "compile the terms of the injection rules: {}", database.error().reason);
+  shared->database = std::move(*database);
   TermFinder out;
   out.shared_ = std::move(shared);
   return out.clone();
@@ -173,10 +158,12 @@ Result<TermFinder> TermFinder::clone() const {
   TermFinder out;
   out.shared_ = shared_;
   out.scratch_ = std::make_shared<Scratch>();
-  if (hs_alloc_scratch(shared_->database, &out.scratch_->scratch) != HS_SUCCESS)
+  if (hs_alloc_scratch(shared_->database->get(), &out.scratch_->scratch) != HS_SUCCESS)
     return fail(ErrorKind::unavailable, "allocate memory to scan with");
   return out;
 }
+
+Image TermFinder::image() const { return shared_->database->image(); }
 
 void TermFinder::find(std::string_view text, std::vector<TermHit>& hits) const {
   hits.clear();
@@ -205,7 +192,8 @@ void TermFinder::find(std::string_view text, std::vector<TermHit>& hits) const {
     }
     return c.hits.size() >= kHitLimit ? 1 : 0;
   };
-  hs_scan(shared_->database, text.data(), static_cast<unsigned>(text.size()), 0, scratch_->scratch, on_piece, &context);
+  hs_scan(shared_->database->get(), text.data(), static_cast<unsigned>(text.size()), 0, scratch_->scratch, on_piece,
+          &context);
   std::sort(hits.begin(), hits.end(), [](const TermHit& a, const TermHit& b) {
     if (a.begin != b.begin) return a.begin < b.begin;
     return a.end != b.end ? a.end > b.end : a.concept_index < b.concept_index;

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "inspect/injection_fold.h"
 #include "inspect/injection_rules.h"
+#include "inspect/pattern_database.h"
 
 namespace stockade::inspect {
 
@@ -27,11 +28,13 @@ struct TermHit {
 
 class TermFinder {
  public:
-  static Result<TermFinder> create(const InjectionRules& rules, const Folder& folder);
+  // `compiled`: the database that the build made of the bundled rules, used if the terms are the same.
+  static Result<TermFinder> create(const InjectionRules& rules, const Folder& folder, Image compiled = {});
   Result<TermFinder> clone() const;
 
   // By begin; a hit inside of a longer one is left out.
   void find(std::string_view text, std::vector<TermHit>& hits) const;
+  Image image() const;
 
  private:
   struct Shared;

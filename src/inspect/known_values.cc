@@ -78,6 +78,7 @@ uint64_t KnownValues::hash(std::string_view window) const {
 void KnownValues::add(uint32_t value, std::string_view text, uint8_t form) {
   const auto length = static_cast<uint8_t>(std::min(text.size(), kKnownWindow));
   if (std::find(lengths_.begin(), lengths_.end(), length) == lengths_.end()) lengths_.push_back(length);
+  step_ = std::min(step_, text.size() - length + 1);
   for (size_t at = 0; at + length <= text.size(); ++at) {
     uint64_t word;
     std::memcpy(&word, text.data() + at, 8);
@@ -107,6 +108,7 @@ void KnownValues::find(std::string_view text, std::vector<Match>& matches) const
     uint32_t next_offset;  // the window that would go on with it
     uint8_t form;
     size_t begin;
+    size_t last;  // where its last window began
     size_t end;
   };
   std::vector<Open> open;
@@ -114,35 +116,38 @@ void KnownValues::find(std::string_view text, std::vector<Match>& matches) const
     const Name& name = names_[o.value];
     const size_t length = o.end - o.begin;
     const bool whole = length >= name.length;
-    if (whole || length >= std::max<size_t>(16, (name.length + 1) / 2) || length >= 64)
+    if (whole || length >= std::max<size_t>(kKnownPiece, (name.length + 1) / 2) || length >= 64)
       matches.push_back({o.value, o.begin, o.end, whole, kForms[o.form]});
   };
-  for (size_t at = 0; at + 8 <= text.size(); ++at) {
-    if (!may_begin(text.data() + at)) [[likely]]
-      continue;
+  const auto meet = [&](size_t at, const Window& window) {
+    const auto same = std::find_if(open.begin(), open.end(), [&](const Open& o) {
+      return o.value == window.value && o.form == window.form && o.next_offset == window.offset && o.last + 1 == at;
+    });
+    if (same != open.end())
+      *same = {window.value, window.offset + 1, window.form, same->begin, at, at + window.length};
+    else if (open.size() < kOpenLimit)
+      open.push_back({window.value, window.offset + 1, window.form, at, at, at + window.length});
+  };
+  const auto look = [&](size_t at) {
     for (const uint8_t length : lengths_) {
-      if (at + length > text.size()) continue;
+      if (at + length > text.size() || !may_begin(text.data() + at)) continue;
       const auto [from, to] = windows_.equal_range(hash(text.substr(at, length)));
-      for (auto it = from; it != to; ++it) {
-        const Window& window = it->second;
-        if (window.length != length) continue;
-        const auto same = std::find_if(open.begin(), open.end(), [&](const Open& o) {
-          return o.value == window.value && o.form == window.form && o.next_offset == window.offset &&
-                 o.end + 1 == at + length;
-        });
-        if (same != open.end()) {
-          ++same->next_offset;
-          ++same->end;
-        } else if (open.size() < kOpenLimit) {
-          open.push_back({window.value, window.offset + 1, window.form, at, at + length});
-        }
-      }
+      for (auto it = from; it != to; ++it)
+        if (it->second.length == length) meet(at, it->second);
     }
     std::erase_if(open, [&](const Open& o) {
-      if (o.end > at) return false;
+      if (o.last == at) return false;
       close(o);
       return true;
     });
+  };
+  size_t next = 0;  // everything before was looked at
+  for (size_t probe = step_ - 1; probe + 8 <= text.size(); probe += step_) {
+    if (!may_begin(text.data() + probe)) [[likely]]
+      continue;
+    for (next = std::max(next, probe + 1 - step_); next + 8 <= text.size() && (next <= probe || !open.empty()); ++next)
+      look(next);
+    probe = next - 1;
   }
   for (const Open& o : open) close(o);
 }

@@ -3,8 +3,9 @@
 // stand, in ROT13 and backwards. Other encodings are undone by the decoders, and the views looked through like the raw
 // bytes.
 //
-// Looking costs one multiplication and one look into 32 KiB for each byte. The first filter is fast and not keyed
-// well; what passes it is compared by BLAKE2b under the engine's key.
+// Looking costs one multiplication and one look into 32 KiB for each fifth byte (more often where a value is shorter
+// than 16 bytes): what must be found has so many windows in a row that one of them begins there. The first filter is
+// fast and not keyed well; what passes it is compared by BLAKE2b under the engine's key.
 #pragma once
 
 #include <array>
@@ -22,6 +23,7 @@ namespace stockade::inspect {
 inline constexpr size_t kKnownLeast = 8;          // shorter values would be found everywhere
 inline constexpr size_t kKnownLimit = 64 * 1024;  // of one value
 inline constexpr size_t kKnownWindow = 12;
+inline constexpr size_t kKnownPiece = 16;  // the shortest piece of a longer value that is found
 inline constexpr size_t kKnownCount = 4096;
 
 struct KnownValue {
@@ -72,7 +74,8 @@ class KnownValues {
   uint64_t multiplier_ = 1;
   std::vector<uint64_t> filter_;
   std::unordered_multimap<uint64_t, Window> windows_;
-  std::vector<uint8_t> lengths_;  // of windows: 12, and those of shorter values
+  std::vector<uint8_t> lengths_;                  // of windows: 12, and those of shorter values
+  size_t step_ = kKnownPiece - kKnownWindow + 1;  // windows that whatever must be found has, at least
   std::vector<Name> names_;
 };
 

@@ -89,7 +89,7 @@ class RuleReader {
     if (key == "prefilter") return text(node, rule.prefilter);
     if (key == "validators") return validators(node, rule);
     if (key == "entropy") return number(node, rule.entropy, 0.0, 8.0);
-    if (key == "span") return number(node, rule.span, size_t{16}, kSpanLimit);
+    if (key == "span") return number(node, rule.span, size_t{16}, kSecretSpanLimit);
     error(node, fmt::format("unknown key '{}'", key));
   }
   void text(const Node& node, std::string& to) {
@@ -151,13 +151,11 @@ Result<std::vector<Rule>> parse_rules(std::string_view yaml, const std::string& 
     list = &tree.root.items[1];
   if (!list || list->kind != Node::Kind::sequence)
     return fail(ErrorKind::invalid_input, "{}: a file of rules is a mapping with the one key 'rules', a list", file);
-  if (list->items.size() > kRuleLimit)
-    return fail(ErrorKind::invalid_input, "{}: more than {} rules", file, kRuleLimit);
+  if (list->items.size() > kSecretRuleLimit)
+    return fail(ErrorKind::invalid_input, "{}: more than {} rules", file, kSecretRuleLimit);
   for (const Node& node : list->items) reader.read(node);
   if (!reader.errors.empty()) return fail(ErrorKind::invalid_input, "{}", reader.errors);
   return std::move(reader.rules);
 }
-
-Result<std::vector<Rule>> builtin_rules() { return parse_rules(builtin_rules_yaml(), "rules/secrets.yaml"); }
 
 }  // namespace stockade::inspect

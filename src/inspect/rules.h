@@ -19,10 +19,10 @@
 
 namespace stockade::inspect {
 
-inline constexpr size_t kRuleLimit = 2000;
+inline constexpr size_t kSecretRuleLimit = 2000;
 inline constexpr size_t kRulePatternLimit = 4096;
 inline constexpr size_t kSpanDefault = 1024;  // the longest match that is looked for, unless a rule says otherwise
-inline constexpr size_t kSpanLimit = 16 * 1024;
+inline constexpr size_t kSecretSpanLimit = 16 * 1024;
 
 enum class Validator : uint8_t {
   luhn,             // payment cards
@@ -52,8 +52,9 @@ struct Rule {
   double entropy = 0;  // least Shannon entropy of the secret, bits a character
   size_t span = kSpanDefault;
   // What the first stage looks for instead of the pattern, where that is cheaper: must match inside of every match.
-  // "digits" and "run": begins with no literal, and is looked for where ten digits or more are together, or fifty
-  // letters and digits without a break.
+  // Patterns that begin with no literal would cost as much as all others together, and are looked for where ten digits
+  // or more are together ("digits"), or a long run of one alphabet is (scanner.cc): "base58 run", "token run",
+  // "capitals run".
   std::string prefilter;
   std::vector<std::string> examples;
   std::vector<std::string> counterexamples;
@@ -62,8 +63,6 @@ struct Rule {
 // Every error of the file is in the sentence of the one that is returned.
 Result<std::vector<Rule>> parse_rules(std::string_view yaml, const std::string& file);
 
-std::string_view builtin_rules_yaml();
-std::string_view bip39_words_text();
-Result<std::vector<Rule>> builtin_rules();
+Result<std::vector<Rule>> builtin_rules();  // rules/secrets.yaml
 
 }  // namespace stockade::inspect

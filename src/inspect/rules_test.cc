@@ -9,7 +9,7 @@ namespace {
 using ::testing::HasSubstr;
 
 std::vector<std::string> ids_found(const std::vector<Rule>& rules, std::string_view text) {
-  EngineOptions options{.rules = rules, .key = {}};
+  EngineOptions options{.rules = *CompiledRules::compile(rules), .key = {}};
   auto engine = Engine::create(std::move(options));
   EXPECT_TRUE(engine) << engine.error().render();
   auto scanner = Scanner::create(*engine);
@@ -35,7 +35,7 @@ TEST(BuiltinRules, MatchTheirExamplesAndNotTheirCounterexamples) {
   const auto rules = builtin_rules();
   ASSERT_TRUE(rules);
   for (const Rule& rule : *rules) {
-    auto engine = Engine::create({.rules = {rule}, .known = {}, .key = {}});
+    auto engine = Engine::create({.rules = *CompiledRules::compile({rule}), .known = {}, .key = {}});
     ASSERT_TRUE(engine) << engine.error().render();
     auto scanner = Scanner::create(*engine);
     ASSERT_TRUE(scanner);
@@ -49,7 +49,7 @@ TEST(BuiltinRules, MatchTheirExamplesAndNotTheirCounterexamples) {
 TEST(BuiltinRules, AllTogetherFindEachExample) {
   const auto rules = builtin_rules();
   ASSERT_TRUE(rules);
-  auto engine = Engine::create({.rules = *rules, .known = {}, .key = {}});
+  auto engine = Engine::create({.rules = *CompiledRules::builtin(), .known = {}, .key = {}});
   ASSERT_TRUE(engine) << engine.error().render();
   auto scanner = Scanner::create(*engine);
   ASSERT_TRUE(scanner);

@@ -2,10 +2,12 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <set>
 
 #include "inspect/alphabets.h"
+#include "inspect/bip39.h"
 #include "inspect/engine.h"
 
 namespace stockade::inspect {
@@ -15,11 +17,44 @@ namespace {
 constexpr size_t kTurnedBefore = 64;  // around a prefix in ROT13, or before a backward one's end
 constexpr size_t kTurnedAfter = 700;
 constexpr size_t kPhraseStep = 40;  // twelve words of three letters or more, and what is between them, are longer
-constexpr size_t kLongRun = 50;     // the shortest of what `prefilter: run` rules look for
 constexpr size_t kPhraseGap = 8;
 constexpr size_t kPhraseDistinct = 6;
 constexpr size_t kPhraseWords = 64;
 constexpr size_t kTriggerLimit = 64;  // of a level: hostile text repeats them
+constexpr size_t kScanLimit = 1u << 30;
+
+// Calls `found` for each run of at least `least` characters of `alphabet` in text[from, to). Most of it is not looked
+// at.
+template <typename Found>
+void for_each_run(std::string_view text, size_t from, size_t to, const DigitTable& alphabet, size_t least,
+                  Found found) {
+  const auto belongs = [&](size_t at) { return digit_of(alphabet, text[at]) >= 0; };
+  for (size_t probe = from + least - 1; probe < to;) {
+    if (!belongs(probe)) {
+      probe += least;
+      continue;
+    }
+    size_t begin = probe, end = probe + 1;
+    while (begin > from && belongs(begin - 1)) --begin;
+    while (end < to && belongs(end)) ++end;
+    if (end - begin >= least) found(begin, end);
+    from = end;
+    probe = end + least;  // what ends the run is no part of the next
+  }
+}
+
+struct Run {
+  const DigitTable& alphabet;
+  size_t least;  // the shortest that a match needs
+};
+
+constexpr size_t kAnyRun = 44;  // the least of them
+
+Run run_of(CompiledRules::Stage stage) {
+  if (stage == CompiledRules::Stage::token_run) return {kTokenCharacters, 59};
+  if (stage == CompiledRules::Stage::capitals_run) return {kCapitals, kAnyRun};
+  return {kBase58, 50};
+}
 
 // What people put between the words of a phrase: blanks, line ends, commas, quotes, numbers; not what code does.
 bool is_phrase_gap(std::string_view gap) {
@@ -48,9 +83,9 @@ struct Scanner::Level {
 
 Result<Scanner> Scanner::create(std::shared_ptr<const Engine> engine) {
   Scanner scanner(std::move(engine));
-  if (hs_alloc_scratch(scanner.engine_->database_, &scanner.scratch_) != HS_SUCCESS)
+  if (hs_alloc_scratch(scanner.engine_->rules().database(), &scanner.scratch_) != HS_SUCCESS)
     return fail(ErrorKind::unavailable, "allocate the scratch memory of an inspection: out of memory");
-  scanner.last_hit_.resize(scanner.engine_->rules_.size() + scanner.engine_->triggers_.size());
+  scanner.last_hit_.resize(scanner.engine_->rules().rules().size() + scanner.engine_->rules().triggers().size());
   return scanner;
 }
 
@@ -75,11 +110,12 @@ int Scanner::on_hit(unsigned id, unsigned long long, unsigned long long to, unsi
   return 0;
 }
 
-void Scanner::prefilter(std::string_view bytes) {
+bool Scanner::prefilter(std::string_view bytes) {
   for (const Hit& hit : hits_) last_hit_[hit.id] = 0;
   hits_.clear();
-  hs_scan(engine_->database_, bytes.data(), static_cast<unsigned>(std::min<size_t>(bytes.size(), 1u << 30)), 0,
-          scratch_, &Scanner::on_hit, this);
+  return bytes.size() <= kScanLimit &&
+         hs_scan(engine_->rules().database(), bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch_,
+                 &Scanner::on_hit, this) == HS_SUCCESS;
 }
 
 // Card numbers and IBANs begin with no literal, and would cost the prefilter as much as all other rules together. They
@@ -104,41 +140,40 @@ void Scanner::find_numbers(std::string_view bytes, std::vector<Hit>& hits) const
 }
 
 void Scanner::find_long_runs(std::string_view bytes, std::vector<Hit>& hits) const {
-  if (engine_->run_rules_.empty()) return;
-  size_t floor = 0;
-  for (size_t probe = kLongRun - 1; probe < bytes.size();) {
-    if (digit_of(kBase58, bytes[probe]) < 0) {
-      probe += kLongRun;
-      continue;
+  for_each_run(bytes, 0, bytes.size(), kRunCharacters, kAnyRun, [&](size_t from, size_t to) {
+    for (const uint32_t rule : engine_->run_rules_) {
+      const Run run = run_of(engine_->rules().rules()[rule].stage);
+      for_each_run(bytes, from, to, run.alphabet, run.least,
+                   [&](size_t begin, size_t end) { hits.push_back({rule, begin, end}); });
     }
-    size_t begin = probe, end = probe;
-    while (begin > floor && digit_of(kBase58, bytes[begin - 1]) >= 0) --begin;
-    while (end < bytes.size() && digit_of(kBase58, bytes[end]) >= 0) ++end;
-    if (end - begin >= kLongRun)
-      for (const uint32_t rule : engine_->run_rules_) hits.push_back({rule, begin, end});
-    floor = end;
-    probe = std::max(probe + 1, end + kLongRun - 1);
-  }
+  });
 }
 
 size_t Scanner::prefilter_only(std::string_view bytes) {
   prefilter(bytes);
-  return hits_.size();
+  find_numbers(bytes, hits_);
+  find_long_runs(bytes, hits_);
+  const size_t count = hits_.size();
+  hits_.clear();  // those are of no pattern
+  last_hit_.assign(last_hit_.size(), 0);
+  return count;
 }
 
-bool Scanner::judge(const Rule& rule, std::string_view secret) const {
+bool Scanner::judge(const CompiledRules::Record& rule, std::string_view secret) const {
   if (rule.entropy > 0 && shannon_entropy(secret) < rule.entropy) return false;
-  return std::all_of(rule.validators.begin(), rule.validators.end(),
-                     [&](Validator validator) { return passes(validator, secret); });
+  for (unsigned left = rule.validators; left != 0; left &= left - 1)
+    if (!passes(static_cast<Validator>(std::countr_zero(left)), secret)) return false;
+  return true;
 }
 
 // All matches of a rule that end between the hit's first and last end. `done`: where the rule's last match ended.
 void Scanner::confirm(const Level& level, const Hit& hit, size_t& done) {
-  const Rule& rule = engine_->rules_[hit.id];
-  if (!(direction_ == Direction::out ? rule.out : rule.in)) return;
-  const re2::RE2& pattern = *engine_->confirm_[hit.id];
+  const CompiledRules::Record& rule = engine_->rules().rules()[hit.id];
+  if (!rule.looks_at(direction_)) return;
+  const re2::RE2& pattern = engine_->confirmation(hit.id);
+  if (!pattern.ok()) return note_unseen(level, "a pattern could not be compiled");
   const re2::StringPiece text(level.bytes.data(), level.bytes.size());
-  size_t from = std::max(done, hit.first > rule.span ? hit.first - rule.span : 0);
+  size_t from = std::max<size_t>(done, hit.first > rule.span ? hit.first - rule.span : 0);
   const size_t stop = std::min(level.bytes.size(), hit.last + rule.span);
   const bool grouped = pattern.NumberOfCapturingGroups() > 0;
   while (from < hit.last && matches_.size() < kMatchLimit) {
@@ -195,8 +230,8 @@ void Scanner::find_known(const Level& level) {
 // Recovery phrases: words of BIP-39 in a row, whatever stands between them, whose checksum holds.
 void Scanner::find_phrases(const Level& level) {
   if (engine_->phrase_rule_ < 0) return;
-  const Rule& rule = engine_->rules_[static_cast<size_t>(engine_->phrase_rule_)];
-  if (!(direction_ == Direction::out ? rule.out : rule.in)) return;
+  const CompiledRules::Record& rule = engine_->rules().rules()[static_cast<size_t>(engine_->phrase_rule_)];
+  if (!rule.looks_at(direction_)) return;
   const std::string_view text = level.bytes;
   struct Word {
     size_t begin, end;
@@ -205,8 +240,9 @@ void Scanner::find_phrases(const Level& level) {
   const auto word_from = [&](size_t begin) {  // text[begin] is a letter, the first of its word
     size_t end = begin;
     while (end < text.size() && end - begin <= 9 && is_letter(text[end])) ++end;
-    return Word{begin, end, engine_->words_.index_of(text.substr(begin, end - begin))};
+    return Word{begin, end, bip39_index(text.substr(begin, end - begin))};
   };
+  std::vector<Word> words;
   size_t floor = 0;
   for (size_t probe = kPhraseStep - 1; probe < text.size(); probe += kPhraseStep) {
     size_t at = probe;
@@ -215,7 +251,7 @@ void Scanner::find_phrases(const Level& level) {
     while (at > floor && is_letter(text[at - 1]) && probe - at < 16) --at;
     Word word = word_from(at);
     if (word.index < 0) continue;
-    std::vector<Word> words = {word};
+    words.assign(1, word);
     while (words.size() < kPhraseWords) {  // backwards
       size_t end = words.front().begin;
       while (end > floor && words.front().begin - end < kPhraseGap && !is_letter(text[end - 1])) --end;
@@ -241,10 +277,7 @@ void Scanner::find_phrases(const Level& level) {
       continue;  // a dictionary
     for (size_t count : {24, 21, 18, 15, 12}) {
       size_t first = 0;
-      while (first + count <= words.size() &&
-             !WordList::is_phrase({indices.begin() + static_cast<ptrdiff_t>(first),
-                                   indices.begin() + static_cast<ptrdiff_t>(first + count)}))
-        ++first;
+      while (first + count <= words.size() && !is_bip39_phrase(std::span(indices).subspan(first, count))) ++first;
       if (first + count > words.size()) continue;
       const std::set<int> distinct(indices.begin() + static_cast<ptrdiff_t>(first),
                                    indices.begin() + static_cast<ptrdiff_t>(first + count));
@@ -262,41 +295,45 @@ void Scanner::find_phrases(const Level& level) {
   }
 }
 
+// What was not looked at may hold anything: a finding, one a scan.
+void Scanner::note_unseen(const Level& level, std::string_view why) {
+  if (std::exchange(out_of_budget_, true)) return;
+  Match match;
+  match.rule = Match::kBudget;
+  match.severity = Severity::medium;
+  match.excerpt = why;
+  add(level, 0, level.bytes.size(), std::move(match), {});
+}
+
 void Scanner::note_inflated(const Level& level, Inflated result) {
-  if (result == Inflated::limited && !std::exchange(out_of_budget_, true)) {
-    Match match;
-    match.rule = Match::kBudget;
-    match.severity = Severity::medium;
-    match.excerpt = "compressed data over the limit";
-    add(level, 0, level.bytes.size(), std::move(match), {});
-  }
+  if (result == Inflated::limited) note_unseen(level, "compressed data over the limit");
 }
 
 void Scanner::follow_trigger(const Level& level, const Hit& hit, Views& views) {
   const std::string_view text = level.bytes;
   const InflateLimits limits{.bytes = std::min(work_left_, InflateLimits().bytes)};
   const auto before = [](size_t at, size_t count) { return at > count ? at - count : 0; };
-  switch (engine_->triggers_[hit.id - engine_->rules_.size()]) {
-    case Engine::Trigger::rot13:
+  switch (engine_->rules().triggers()[hit.id - engine_->rules().rules().size()]) {
+    case Trigger::rot13:
       if (!level.turned)
         views.push_back(
             decode_rot13(text, before(hit.first, kTurnedBefore), std::min(text.size(), hit.last + kTurnedAfter)));
       break;
-    case Engine::Trigger::reversed:
+    case Trigger::reversed:
       if (!level.turned)
         views.push_back(
             decode_reversed(text, before(hit.first, kTurnedAfter), std::min(text.size(), hit.last + kTurnedBefore)));
       break;
-    case Engine::Trigger::gzip:
+    case Trigger::gzip:
       note_inflated(level, inflate(text, hit.first - 3, Compression::gzip, limits, views));
       break;
-    case Engine::Trigger::zstd:
+    case Trigger::zstd:
       note_inflated(level, inflate(text, hit.first - 4, Compression::zstd, limits, views));
       break;
-    case Engine::Trigger::pdf_stream:
+    case Trigger::pdf_stream:
       note_inflated(level, inflate(text, hit.first - 1, Compression::zlib, limits, views));
       break;
-    case Engine::Trigger::zip_entry: {
+    case Trigger::zip_entry: {
       // Local header: 30 bytes, then name and extra field; only deflate (8) needs us.
       const size_t at = hit.first - 4;
       if (at + 30 > text.size()) break;
@@ -322,7 +359,7 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
   decode_wide(level.bytes, views);
   size_t triggers = 0;
   for (const Hit& hit : hits)
-    if (hit.id >= engine_->rules_.size() && ++triggers <= kTriggerLimit) follow_trigger(level, hit, views);
+    if (hit.id >= engine_->rules().rules().size() && ++triggers <= kTriggerLimit) follow_trigger(level, hit, views);
   // zlib has two bytes of magic only: looked for at the start of what was decoded.
   if (level.bytes.size() >= 8 && level.bytes[0] == 0x78 &&
       (0x7800 | static_cast<unsigned char>(level.bytes[1])) % 31 == 0)
@@ -333,13 +370,7 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
     if (level.view && view.through == level.view->through && (view.through == "unicode" || view.bytes == level.bytes))
       continue;
     if (view.bytes.size() > work_left_ || level.depth + 1 > kDepthLimit) {
-      if (std::exchange(out_of_budget_, true)) return;
-      Match match;
-      match.rule = Match::kBudget;
-      match.severity = Severity::medium;
-      match.excerpt = level.depth + 1 > kDepthLimit ? "encoded too deeply" : "too much to decode";
-      add(level, 0, level.bytes.size(), std::move(match), {});
-      return;
+      return note_unseen(level, level.depth + 1 > kDepthLimit ? "encoded too deeply" : "too much to decode");
     }
     work_left_ -= view.bytes.size();
     const bool turned = level.turned || view.through == "rot13" || view.through == "reversed";
@@ -349,7 +380,7 @@ void Scanner::derive(const Level& level, const std::vector<Hit>& hits) {
 
 void Scanner::scan_level(const Level& level) {
   if (level.bytes.size() < 8) return;
-  prefilter(level.bytes);
+  if (!prefilter(level.bytes)) note_unseen(level, "too much to search");
   std::vector<Hit> hits(hits_.begin(), hits_.end());
   // Numbers of a table that were put together are no card.
   if (!level.view || level.view->through != "spaced") find_numbers(level.bytes, hits);
@@ -357,7 +388,7 @@ void Scanner::scan_level(const Level& level) {
   std::sort(hits.begin(), hits.end(),
             [](const Hit& a, const Hit& b) { return std::tie(a.id, a.first) < std::tie(b.id, b.first); });
   size_t done = 0;
-  for (size_t i = 0; i < hits.size() && hits[i].id < engine_->rules_.size(); ++i) {
+  for (size_t i = 0; i < hits.size() && hits[i].id < engine_->rules().rules().size(); ++i) {
     if (i == 0 || hits[i].id != hits[i - 1].id) done = 0;
     confirm(level, hits[i], done);
   }
@@ -406,8 +437,10 @@ Finding Scanner::to_finding(const Match& match, Direction direction, std::string
   finding.excerpt = match.excerpt;
   finding.fingerprint = match.fingerprint;
   if (match.rule >= 0) {
-    finding.rule = engine_->rules_[static_cast<size_t>(match.rule)].id;
-    finding.title = engine_->rules_[static_cast<size_t>(match.rule)].title;
+    const CompiledRules& rules = engine_->rules();
+    const CompiledRules::Record& rule = rules.rules()[static_cast<size_t>(match.rule)];
+    finding.rule = rules.text(rule.id);
+    finding.title = rules.text(rule.title);
   } else if (match.rule == Match::kKnown) {
     finding.rule = match.canary ? kCanaryRule : kKnownRule;
     finding.title = match.detail;

@@ -11,7 +11,7 @@ using ::testing::IsEmpty;
 
 std::shared_ptr<const Engine> engine() {
   static const auto made = [] {
-    EngineOptions options{.rules = *builtin_rules(), .known = {}, .key = {7}};
+    EngineOptions options{.rules = *CompiledRules::builtin(), .known = {}, .key = {7}};
     options.known.push_back({"RUN_SECRET", "zebra-Quartz-41-lantern-Violet", false});
     options.known.push_back({"CANARY", "canary-9f8e7d6c5b4a39281706", true});
     return *Engine::create(std::move(options));
@@ -145,7 +145,8 @@ TEST(KnownValues, AreFoundInManyEncodings) {
 }
 
 TEST(KnownValues, RefusesOneThatIsTooShortToBeLookedFor) {
-  const auto engine = Engine::create({.rules = {}, .known = {{"PIN", "1234", false}}, .key = {}});
+  const auto engine =
+      Engine::create({.rules = *CompiledRules::compile({}), .known = {{"PIN", "1234", false}}, .key = {}});
   ASSERT_FALSE(engine);
   EXPECT_EQ(engine.error().render().find("1234"), std::string::npos);
 }

@@ -1,14 +1,12 @@
 // What a pattern can't say about a secret: checksums, ranges, entropy, and whether a value is only a placeholder. Pure
 // functions over bytes of any origin.
 //
-// Sources: Luhn (ISO/IEC 7812-1), IBAN (ISO 13616, mod 97), SSN (SSA's areas since 2011), ABA (3-7-1), Base58Check and
-// BIP-39 (the Bitcoin proposals), MRZ (ICAO 9303-4), GitHub's checksum (CRC-32 of the first 30 characters in base 62).
+// Sources: Luhn (ISO/IEC 7812-1), IBAN (ISO 13616, mod 97), SSN (SSA's areas since 2011), ABA (3-7-1), Base58Check
+// (Bitcoin), MRZ (ICAO 9303-4), GitHub's checksum (CRC-32 of the first 30 characters in base 62).
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "inspect/rules.h"
 
@@ -30,23 +28,5 @@ bool is_placeholder(std::string_view value);
 bool is_plain_expression(std::string_view value);
 
 bool passes(Validator validator, std::string_view secret);
-
-// The 2048 words of BIP-39 (each is told by its first four letters), and phrases of them.
-class WordList {
- public:
-  static Result<WordList> create(std::string_view words);
-  int index_of(std::string_view word) const;  // any case; -1: not one
-  // 12, 15, 18, 21 or 24 indices whose checksum holds.
-  static bool is_phrase(const std::vector<int>& indices);
-
- private:
-  struct Word {
-    uint32_t beginning;  // its first four letters, in order of which words_ stands
-    int index;
-    std::string text;
-  };
-  std::vector<Word> words_;
-  std::vector<uint64_t> first_letters_;  // a bit for each beginning of (up to) four letters
-};
 
 }  // namespace stockade::inspect
