@@ -16,6 +16,8 @@ class AmqpStartup : public StartupParser {
  public:
   AmqpStartup() : StartupParser(StartupProtocol::amqp) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override { return std::make_unique<AmqpStartup>(); }
+
  private:
   enum class State { header, server_header, frames };
 

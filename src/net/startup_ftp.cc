@@ -16,6 +16,12 @@ class FtpStartup : public StartupParser {
  public:
   FtpStartup() : StartupParser(StartupProtocol::ftp) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<FtpStartup>();
+    inside->command_ = Command::none;
+    return inside;
+  }
+
  private:
   enum class Command { none, greeting, auth_tls, auth_other, login, other };
 

@@ -39,6 +39,12 @@ class ImapStartup : public StartupParser {
  public:
   ImapStartup() : StartupParser(StartupProtocol::imap) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<ImapStartup>();
+    inside->state_ = State::command;
+    return inside;
+  }
+
  private:
   enum class State { greeting, command, blocked, login_response, literal_wait, literal, literal_rest };
 

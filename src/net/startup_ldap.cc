@@ -38,6 +38,8 @@ class LdapStartup : public StartupParser {
  public:
   LdapStartup() : StartupParser(StartupProtocol::ldap) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override { return std::make_unique<LdapStartup>(); }
+
  private:
   bool may_speak(Speaker speaker) const override { return (speaker == Speaker::server) == waits_; }
 

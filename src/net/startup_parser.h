@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -87,6 +88,9 @@ class StartupParser {
   Result<size_t> feed(Speaker speaker, std::string_view bytes);
   bool done() const { return done_; }
   const StartupFacts& facts() const { return facts_; }
+  // After tls `now`: the parser of what comes inside that TLS, where a session goes on instead of beginning anew (SMTP
+  // has no second greeting). Null: nothing asks for TLS there, or it is not known what follows.
+  virtual std::unique_ptr<StartupParser> inside_tls() const { return nullptr; }
   uint64_t taken(Speaker speaker) const { return taken_[static_cast<size_t>(speaker)]; }
 
  protected:

@@ -18,6 +18,12 @@ class Pop3Startup : public StartupParser {
  public:
   Pop3Startup() : StartupParser(StartupProtocol::pop3) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<Pop3Startup>();
+    inside->waiting_.clear();
+    return inside;
+  }
+
  private:
   bool may_speak(Speaker speaker) const override {
     if (speaker == Speaker::server || response_due_) return true;

@@ -34,6 +34,12 @@ class SmtpStartup : public StartupParser {
  public:
   SmtpStartup() : StartupParser(StartupProtocol::smtp) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<SmtpStartup>();
+    inside->waiting_.clear();
+    return inside;
+  }
+
  private:
   enum class State { command, login, content, chunk };
 
