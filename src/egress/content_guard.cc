@@ -54,7 +54,12 @@ std::optional<inspect::Finding> ContentGuard::search_field(const net::HttpField&
 
 BodyGuard::Outcome BodyGuard::feed(std::string_view content, bool end) {
   held_ += content;
-  auto fed = stream_.feed(content, end);
+  return let_go(stream_.feed(content, end));
+}
+
+BodyGuard::Outcome BodyGuard::pause() { return let_go(stream_.pause()); }
+
+BodyGuard::Outcome BodyGuard::let_go(inspect::StreamScanner::Fed fed) {
   Outcome outcome;
   if (const auto worst = std::ranges::find_if(fed.findings, stops); worst != fed.findings.end())
     outcome.found = std::move(*worst);

@@ -34,17 +34,21 @@ class ContentGuard {
 
 class BodyGuard {
  public:
-  explicit BodyGuard(ContentGuard& guard)
-      : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = "body"}) {}
+  explicit BodyGuard(ContentGuard& guard, std::string place = "body")
+      : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = std::move(place)}) {}
 
   struct Outcome {
     std::string released;  // may leave now, unless something in it was found
     std::optional<inspect::Finding> found;
   };
   Outcome feed(std::string_view content, bool end);
+  // The sender waits for an answer: all but the beginning of something is let go (inspect/stream.h).
+  Outcome pause();
   size_t held() const { return held_.size(); }
 
  private:
+  Outcome let_go(inspect::StreamScanner::Fed fed);
+
   inspect::StreamScanner stream_;
   std::string held_;
 };

@@ -6,7 +6,8 @@ namespace {
 
 using namespace startup_test;
 
-std::string heard_inside(StartupProtocol protocol, const Dialogue& before, const Dialogue& inside, StartupFacts& facts) {
+std::string heard_inside(StartupProtocol protocol, const Dialogue& before, const Dialogue& inside,
+                         StartupFacts& facts) {
   const auto outer = make_startup_parser(protocol);
   for (const auto& [speaker, bytes] : before)
     if (!outer->feed(speaker, bytes)) return "before TLS";
