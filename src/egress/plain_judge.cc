@@ -56,8 +56,8 @@ bool PlainJudge::decide(bool now) {
   return true;
 }
 
-// What of the client's bytes goes on, by the startup.
-std::string PlainJudge::take_startup(Passed& passed) {
+// What of the client's bytes goes on, by the startup; `private_parts` of it are not searched.
+std::string PlainJudge::take_startup(Passed& passed, std::vector<net::StartupParser::Credential>& private_parts) {
   size_t taken = waiting_.size();
   if (!startup_) {
     if (hello_.feed(waiting_)) passed.refusal = "TLS begins inside a protocol that is not known";
@@ -67,6 +67,7 @@ std::string PlainJudge::take_startup(Passed& passed) {
       passed.refusal = judged.error().message();
       return {};
     }
+    private_parts = startup_->credentials();
     const bool goes_on = startup_->done() && startup_->facts().tls != net::StartupTls::now;
     if (!goes_on) taken = *judged;
   } else if (startup_->facts().tls == net::StartupTls::now) {
@@ -116,12 +117,19 @@ PlainJudge::Passed PlainJudge::judge_client(bool now, bool end) {
     return passed;
   }
   const net::StartupFacts before = startup_ ? startup_->facts() : net::StartupFacts();
-  const std::string content = take_startup(passed);
+  std::vector<net::StartupParser::Credential> private_parts;
+  const std::string content = take_startup(passed, private_parts);
   if (!passed.refusal.empty()) return passed;
   const bool agreed = tls_is_agreed();
   if (agreed && inside_) passed.refusal = kNestedTls;
   // Where something of another kind begins, nothing may stay behind.
-  search(content, end || agreed || !is_searched(), passed);
+  size_t at = 0;
+  for (const auto& [begin, size] : private_parts) {
+    search(std::string_view(content).substr(at, begin - at), true, passed);
+    passed.leaves.append(content, begin, size);
+    at = begin + size;
+  }
+  search(std::string_view(content).substr(at), end || agreed || !is_searched(), passed);
   if (!is_searched()) guard_.reset();
   if (!content.empty()) tell(before, passed);
   if (!passed.facts) return passed;

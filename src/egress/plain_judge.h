@@ -3,7 +3,7 @@
 // port, or the client's first bytes. A protocol that is known must begin as it should (net/startup_parser.h), and where
 // it agrees on TLS, that is the caller's to open. A protocol that nobody knows passes, but no TLS may begin in it
 // unseen. All that the client sends is searched for secrets, without regard to framing, until the protocol encrypts by
-// itself (SSH).
+// itself (SSH); all but the passwords and tokens by which it logs in, which are where they belong.
 //
 // Held back are: a message of the startup that is not whole, first bytes that may still become a known protocol, and
 // what looks like the beginning of a secret. None of it is lost: more bytes, or give_up_waiting(), let it go. Bounded
@@ -57,7 +57,7 @@ class PlainJudge {
  private:
   void expect(std::optional<net::StartupProtocol> protocol);
   bool decide(bool now);
-  std::string take_startup(Passed& passed);
+  std::string take_startup(Passed& passed, std::vector<net::StartupParser::Credential>& private_parts);
   Passed judge_client(bool now, bool end);
   void search(std::string_view content, bool end, Passed& passed);
   void tell(const net::StartupFacts& before, Passed& passed);

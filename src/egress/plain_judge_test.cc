@@ -162,6 +162,32 @@ TEST(PlainJudge, FindsSecretsInStartupAndBehindIt) {
   EXPECT_TRUE(passed.found || unknown.pause().found);
 }
 
+TEST(PlainJudge, LetsALoginPassWhereItBelongsAndNowhereElse) {
+  const auto bulk = [](const std::string& text) { return fmt::format("${}\r\n{}\r\n", text.size(), text); };
+  PlainJudge redis("", 6379, guard());
+  const std::string login = "*2\r\n" + bulk("AUTH") + bulk(kToken);
+  EXPECT_EQ(client(redis, login), login);
+  EXPECT_TRUE(redis.from_client("*3\r\n" + bulk("SET") + bulk("a") + bulk(kToken), false).found || redis.pause().found);
+
+  PlainJudge mail("", 25, guard());
+  server(mail, "220 mx\r\n");
+  const std::string plain = "AUTH PLAIN AGFwaWtleQBnbHBhdC1aazgyaGRLcTAxbW1YdjkzYlF3ZQ==\r\n";  // apikey, the token
+  EXPECT_EQ(client(mail, plain), plain);
+  server(mail, "235 ok\r\n");
+  EXPECT_TRUE(mail.from_client("MAIL FROM:<" + kToken + "@a.example>\r\n", false).found || mail.pause().found);
+}
+
+// No more than a few: a login that is tried again and again would be a way out.
+TEST(PlainJudge, SearchesLoginsThatDoNotEnd) {
+  PlainJudge redis("", 6379, guard());
+  bool found = false;
+  for (int i = 0; i < 12 && !found; ++i) {
+    auto passed = redis.from_client("AUTH " + kToken + "\r\n", false);
+    found = passed.found || redis.pause().found;
+  }
+  EXPECT_TRUE(found);
+}
+
 TEST(PlainJudge, FindsASecretThatComesInPieces) {
   PlainJudge judge("", 7000, guard());
   std::string left = client(judge, "put x " + kToken.substr(0, 12));

@@ -108,7 +108,7 @@ std::optional<StartupProtocol> startup_by_port(uint16_t port) {
 
 std::optional<StartupProtocol> startup_inside_tls_by_port(uint16_t port) {
   using enum StartupProtocol;
-  static constexpr PortEntry kPorts[] = {{465, smtp}, {636, ldap},   {990, ftp},   {993, imap}, {995, pop3},
+  static constexpr PortEntry kPorts[] = {{465, smtp},  {636, ldap},  {990, ftp},   {993, imap},   {995, pop3},
                                          {3269, ldap}, {5223, xmpp}, {5671, amqp}, {6380, redis}, {8883, mqtt}};
   return find_port(kPorts, port);
 }

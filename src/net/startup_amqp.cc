@@ -101,6 +101,7 @@ class AmqpStartup : public StartupParser {
       cursor.take(cursor.take_big(1));  // locale
       if (!cursor.finished()) return refuse("a malformed start-ok");
       STOCKADE_TRY(set(facts_.mechanism, mechanism));
+      hold_private(response);
       if (mechanism == "AMQPLAIN") return read_table(response);
       return set(facts_.user, sasl_user(mechanism, response));
     }
@@ -162,6 +163,7 @@ class AmqpStartup : public StartupParser {
     cursor.take(1);
     const auto response = cursor.take(cursor.take_big(binary == 0xa0 ? 1 : 4));
     if (!cursor.ok()) return refuse("a malformed sasl-init");
+    hold_private(response);
     return set(facts_.user, sasl_user(mechanism, response));
   }
 

@@ -55,6 +55,7 @@ class FtpStartup : public StartupParser {
       STOCKADE_TRY(set(facts_.user, rest));
       command_ = Command::login;  // 230 where no password is needed
     } else if (name == "pass" || name == "acct") {
+      hold_private(rest);
       command_ = Command::login;
     } else if (name == "host") {
       STOCKADE_TRY(set(facts_.host, rest));

@@ -75,6 +75,34 @@ TEST(InsideTls, WhoAsksForTlsAgainIsRefused) {
   EXPECT_NE(heard_inside(mysql, kCases[1].before, {{C, denies}}, facts), "");
 }
 
+TEST(StartupCredentials, AreThoseOfTheLoginAlone) {
+  const auto told = [](StartupProtocol protocol, const Dialogue& dialogue) {
+    const auto parser = make_startup_parser(protocol);
+    std::string all;
+    for (const auto& [speaker, bytes] : dialogue) {
+      EXPECT_TRUE(parser->feed(speaker, bytes)) << startup_protocol_name(protocol);
+      if (speaker == C)
+        for (const auto& [begin, size] : parser->credentials()) all += bytes.substr(begin, size) + ";";
+    }
+    return all;
+  };
+  EXPECT_EQ(told(smtp, {{S, kGreeting},
+                        {C, "EHLO a\r\n"},
+                        {S, "250 ok\r\n"},
+                        {C, "AUTH LOGIN\r\n"},
+                        {S, "334 x\r\n"},
+                        {C, "YWxpY2U=\r\n"},
+                        {S, "334 y\r\n"},
+                        {C, "cGFzcw==\r\n"}}),
+            "YWxpY2U=;cGFzcw==;");
+  EXPECT_EQ(told(imap, {{S, "* OK hi\r\n"}, {C, "a NOOP\r\n"}, {S, "a OK\r\n"}, {C, "b LOGIN alice \"p w\"\r\n"}}),
+            "\"p w\";");
+  EXPECT_EQ(told(pop3, {{S, "+OK hi\r\n"}, {C, "USER alice\r\n"}, {S, "+OK\r\n"}, {C, "PASS p w\r\n"}}), "p w;");
+  EXPECT_EQ(told(ftp, {{S, "220 hi\r\n"}, {C, "USER a\r\n"}, {S, "331 go\r\n"}, {C, "PASS pass\r\n"}}), "pass;");
+  EXPECT_EQ(told(redis, {{C, "PING\r\nAUTH alice pass\r\nSELECT 1\r\n"}}), "pass;");
+  EXPECT_EQ(told(ldap, {{C, kLdapBind}}), "pass;");
+}
+
 TEST(InsideTls, NothingIsReadWhereNothingAsksForTls) {
   for (const auto protocol : {ssh, redis, git, mqtt, mongodb})
     EXPECT_EQ(make_startup_parser(protocol)->inside_tls(), nullptr);

@@ -100,6 +100,7 @@ class LdapStartup : public StartupParser {
     STOCKADE_TRY(set(facts_.user, name.value));
     if (authentication.tag == 0x80) {
       facts_.mechanism = "simple";
+      hold_private(authentication.value);
       return {};
     }
     if (authentication.tag != 0xa3) return refuse("a bind with an unknown kind of authentication");
