@@ -13,6 +13,7 @@ namespace {
 // What may still become something waits this long for more.
 constexpr Duration kUndecided = std::chrono::seconds(1);
 constexpr Duration kGoodbye = std::chrono::seconds(1);
+constexpr size_t kGoodbyeBytes = 256 * 1024;
 constexpr unsigned kReadsPerTurn = 16;
 
 struct PlainSession {
@@ -142,9 +143,13 @@ std::optional<std::string> name_refusal(const PlainSession& session, const net::
 
 loop::Task<void> refuse_tls(Session session, Notice notice, net::TlsAlert alert) {
   co_await session->inspector.notices().written(std::move(notice));
+  const TimePoint deadline = session->inspector.loop().now() + kGoodbye;
   const std::string bytes = net::tls_alert_record(alert);
-  if (session->connection.client)
-    (void)co_await session->connection.client.write(bytes, session->inspector.loop().now() + kGoodbye);
+  Wire& client = session->connection.client;
+  // Read to its end, or the reset would overtake the alert.
+  if (client) (void)co_await client.write(bytes, deadline);
+  if (client) co_await client.finish(deadline);
+  if (client) co_await client.drain(kGoodbyeBytes, deadline);
   abort(*session);
 }
 

@@ -50,7 +50,8 @@ void StreamScanner::step(Step kind, Fed& fed) {
   from = std::max(from, context_);
   for (const Match& match : matches) {
     // At a pause what is whole is told, also where it might still grow.
-    const bool leaves = match.begin < from || kind == Step::pause || (kind == Step::end && match.rule == Match::kBudget);
+    const bool leaves =
+        match.begin < from || kind == Step::pause || (kind == Step::end && match.rule == Match::kBudget);
     if (leaves && match.end > context_ && is_new(match))
       fed.findings.push_back(scanner_->to_finding(match, options_.direction, options_.place, base_));
   }

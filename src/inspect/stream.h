@@ -6,9 +6,9 @@
 // an end, a key's block), up to the engine's longest span. Memory is constant, whatever the length of the stream: one
 // step, the held bytes, and kStreamContext bytes before them that have left and still give context.
 //
-// Where the sender waits for an answer (a protocol of questions and answers), pause() lets go what is not the beginning of
-// something: held back is then only a last word that has a secret's prefix, and a key's block without an end. A secret
-// that was cut elsewhere is found when it is whole, and what had left of it by then has left.
+// Where the sender waits for an answer (a protocol of questions and answers), pause() lets go what is not the beginning
+// of something: held back is then only a last word that has a secret's prefix, and a key's block without an end. A
+// secret that was cut elsewhere is found when it is whole, and what had left of it by then has left.
 //
 // Not covered: values spread wider than that, and compressed data that is longer (content encodings are the caller's to
 // undo, before the bytes come here).

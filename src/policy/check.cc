@@ -136,7 +136,7 @@ class Checker {
                 fmt::format("the other rule is {}: keep one", a.where.to_string()));
         else
           error(b.where, fmt::format("{} is allowed as `protocol: tcp` and otherwise for the same port", b.subject()),
-              fmt::format("the other rule is {}: keep one", a.where.to_string()));
+                fmt::format("the other rule is {}: keep one", a.where.to_string()));
       }
     }
   }

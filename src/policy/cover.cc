@@ -117,8 +117,7 @@ bool rule_covers(const NetworkRule& outer, const NetworkRule& inner) {
   return subject_covers(outer, inner) && addresses && ports_cover(outer.ports, inner.ports) &&
          names_cover(outer.methods, inner.methods) && paths_cover(outer.paths, inner.paths) &&
          names_cover(outer.programs, inner.programs) && protocol_covers(outer, inner) &&
-         (outer.tls == TlsMode::passthrough || inner.tls != TlsMode::passthrough) &&
-         (!outer.ask || inner.ask);
+         (outer.tls == TlsMode::passthrough || inner.tls != TlsMode::passthrough) && (!outer.ask || inner.ask);
 }
 
 bool deny_covers(const NetworkRule& outer, const NetworkRule& inner) {
@@ -165,8 +164,8 @@ bool same_rule(const NetworkRule& a, const NetworkRule& b) {
                       [](const PortRange& p, const PortRange& q) { return p.first == q.first && p.last == q.last; });
   };
   return a.host == b.host && a.address == b.address && same_ports(a.ports, b.ports) && a.methods == b.methods &&
-         a.paths == b.paths && a.protocol == b.protocol && a.speaks == b.speaks && a.tls == b.tls && a.programs == b.programs &&
-         a.addresses == b.addresses && a.ask == b.ask;
+         a.paths == b.paths && a.protocol == b.protocol && a.speaks == b.speaks && a.tls == b.tls &&
+         a.programs == b.programs && a.addresses == b.addresses && a.ask == b.ask;
 }
 
 }  // namespace stockade::policy

@@ -171,9 +171,7 @@ Verdict judge_request(const Network& network, std::string_view host, uint16_t po
           connect.where};
 }
 
-bool reads_plain(const NetworkRule& rule) {
-  return rule.protocol == Protocol::tcp && rule.tls != TlsMode::passthrough;
-}
+bool reads_plain(const NetworkRule& rule) { return rule.protocol == Protocol::tcp && rule.tls != TlsMode::passthrough; }
 
 bool is_intercepted(const NetworkRule& rule) {
   return rule.tls == TlsMode::inspect && (rule.protocol == Protocol::automatic || rule.protocol == Protocol::tls);
@@ -186,7 +184,8 @@ InspectionLevel secrets_level(const Network& network) {
 bool inspects_secrets(const Network& network) {
   return secrets_level(network) != InspectionLevel::off &&
          std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
-           return is_intercepted(rule) || reads_plain(rule) || rule.protocol == Protocol::http || rule.protocol == Protocol::automatic;
+           return is_intercepted(rule) || reads_plain(rule) || rule.protocol == Protocol::http ||
+                  rule.protocol == Protocol::automatic;
          });
 }
 

@@ -148,7 +148,8 @@ class Comparison {
                          [&](const NetworkRule& other) { return deny_covers(other, rule); });
     };
     for (const NetworkRule& rule : b.allow)
-      if (!covered(a.allow, rule)) wider(fmt::format("{} can be reached{}", rule_text(rule), rule.tls == TlsMode::passthrough ? ", unread" : ""));
+      if (!covered(a.allow, rule))
+        wider(fmt::format("{} can be reached{}", rule_text(rule), rule.tls == TlsMode::passthrough ? ", unread" : ""));
     for (const NetworkRule& rule : a.allow)
       if (!covered(b.allow, rule)) narrower(fmt::format("{} can no longer be reached", rule_text(rule)));
     for (const NetworkRule& rule : a.deny)

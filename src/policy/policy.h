@@ -99,8 +99,8 @@ struct NetworkRule {
   std::vector<std::string> methods;  // empty: any
   std::vector<std::string> paths;    // globs; empty: any
   Protocol protocol = Protocol::automatic;
-  std::string speaks;                // protocol tcp: one of kPlainProtocols; empty: by port, else by first bytes
-  TlsMode tls = TlsMode::unset;      // protocol tcp: unset is inspect
+  std::string speaks;                 // protocol tcp: one of kPlainProtocols; empty: by port, else by first bytes
+  TlsMode tls = TlsMode::unset;       // protocol tcp: unset is inspect
   std::vector<std::string> programs;  // empty: any
   std::vector<Cidr> addresses;        // otherwise forbidden ranges into which this name may resolve
   bool ask = false;
