@@ -241,6 +241,7 @@ def test_no_secret_reaches_redis(online, policy, redis, tls):
 def mail(internet, serve):
     folder = serve.folder("mail")
     shutil.copy(REPOSITORY / "tests/internet/mail.py", folder)
+    (folder / "received").touch()
     # As root: its port is one below 1024.
     serve.start(["python3", folder / "mail.py", "587", folder / "server.pem", folder / "server.key",
                  folder / "received"], 587, folder / "log")
