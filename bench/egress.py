@@ -82,7 +82,7 @@ RUN_POLICY = """version: 1
 network:
   resolver: {resolver}
   allow:
-    - {{ host: {name}, ports: [{port}], protocol: tcp{programs} }}
+    - {{ host: {name}, ports: [{port}], protocol: tcp, tls: passthrough{programs} }}
 files:
   - {{ host: {tools}, at: /bench, access: read }}
 """

@@ -52,29 +52,40 @@ std::optional<inspect::Finding> ContentGuard::search_field(const net::HttpField&
   return search("header:" + name, field.value);
 }
 
+BodyGuard::Outcome BodyGuard::feed(std::string_view content, bool end) {
+  held_ += content;
+  return let_go(stream_.feed(content, end));
+}
+
+BodyGuard::Outcome BodyGuard::pause() { return let_go(stream_.pause()); }
+
+BodyGuard::Outcome BodyGuard::let_go(inspect::StreamScanner::Fed fed) {
+  Outcome outcome;
+  if (const auto worst = std::ranges::find_if(fed.findings, stops); worst != fed.findings.end())
+    outcome.found = std::move(*worst);
+  outcome.released = held_.substr(0, fed.release);
+  held_.erase(0, fed.release);
+  return outcome;
+}
+
 namespace {
 
 class SecretFilter final : public BodyFilter {
  public:
-  SecretFilter(ContentGuard& guard, bool stops)
-      : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = "body"}), stops_(stops) {}
+  SecretFilter(ContentGuard& guard, bool stops) : guard_(guard), stops_(stops) {}
 
   Result<Passed> feed(std::string_view bytes, bool end) override {
-    held_ += bytes;
-    auto fed = stream_.feed(bytes, end);
+    BodyGuard::Outcome outcome = guard_.feed(bytes, end);
     Passed passed;
-    for (const inspect::Finding& finding : fed.findings)
-      if (stops(finding)) passed.findings.push_back(secret_finding(finding, stops_));
-    passed.bytes = held_.substr(0, fed.release);
-    held_.erase(0, fed.release);
+    if (outcome.found) passed.findings.push_back(secret_finding(*outcome.found, stops_));
+    passed.bytes = std::move(outcome.released);
     return passed;
   }
-  size_t held() const override { return held_.capacity() + stream_.held(); }
+  size_t held() const override { return guard_.held(); }
 
  private:
-  inspect::StreamScanner stream_;
+  BodyGuard guard_;
   bool stops_;
-  std::string held_;
 };
 
 }  // namespace
@@ -83,11 +94,15 @@ std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, bool stops) {
   return std::make_unique<SecretFilter>(guard, stops);
 }
 
-// Which rule, where, through which encodings; never the secret.
+std::string describe(const inspect::Finding& finding) {
+  std::string text = fmt::format("a secret in its {}: {}", finding.place, finding.title);
+  if (!finding.through.empty()) text += fmt::format(", encoded as {}", finding.through);
+  return text;
+}
+
 ContentFinding secret_finding(const inspect::Finding& finding, bool stops) {
   ContentFinding out;
-  out.reason = fmt::format("a secret in its {}: {}", finding.place, finding.title);
-  if (!finding.through.empty()) out.reason += fmt::format(", encoded as {}", finding.through);
+  out.reason = describe(finding);
   out.hint = "a person can let secrets pass with network.inspect: { secrets: log }";
   out.evidence = {{"pattern", finding.rule},
                   {"place", finding.place},

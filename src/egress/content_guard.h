@@ -32,9 +32,33 @@ class ContentGuard {
   std::unique_ptr<inspect::Scanner> scanner_;
 };
 
-// Over a request's body. `stops`: else what is found is logged.
+class BodyGuard {
+ public:
+  explicit BodyGuard(ContentGuard& guard, std::string place = "body")
+      : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = std::move(place)}) {}
+
+  struct Outcome {
+    std::string released;  // may leave now, unless something in it was found
+    std::optional<inspect::Finding> found;
+  };
+  Outcome feed(std::string_view content, bool end);
+  // The sender waits for an answer: all but the beginning of something is let go (inspect/stream.h).
+  Outcome pause();
+  size_t held() const { return held_.size(); }
+
+ private:
+  Outcome let_go(inspect::StreamScanner::Fed fed);
+
+  inspect::StreamScanner stream_;
+  std::string held_;
+};
+
+// The same as a filter of HTTP's bodies. `stops`: else what is found is logged. It does not let go when its sender pauses:
+// a secret that drips stays whole.
 std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, bool stops);
 
+// For the log and the client: which rule, where, through which encodings; never the secret.
+std::string describe(const inspect::Finding& finding);
 ContentFinding secret_finding(const inspect::Finding& finding, bool stops);
 
 }  // namespace stockade::egress

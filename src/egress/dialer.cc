@@ -54,6 +54,10 @@ class Dialer::InspectorSide final : public RecordHandler {
       STOCKADE_ASSIGN(Dial dial, decoded<Dial>(in));
       return dialer_.on_dial(std::move(dial));
     }
+    if (type == RecordType::seal_flow) {
+      STOCKADE_ASSIGN(SealFlow asked, decoded<SealFlow>(in));
+      return dialer_.on_seal_flow(std::move(asked));
+    }
     if (type == RecordType::closed) {
       STOCKADE_ASSIGN(const Closed closed, decoded<Closed>(in));
       return dialer_.on_closed(closed);
@@ -156,6 +160,22 @@ Result<void> Dialer::on_dial(Dial dial) {
   return {};
 }
 
+// The sealer is told where this flow leads by what was dialled, not by what is asked now.
+Result<void> Dialer::on_seal_flow(SealFlow asked) {
+  if (!sealer_) return fail(ErrorKind::protocol, "nothing is intercepted here");
+  auto handed = meter_.hand_over(asked.flow);
+  if (!handed && handed.error().kind() == ErrorKind::protocol) return std::unexpected(std::move(handed).error());
+  if (!handed) {
+    inspector_->send(Dialed{asked.flow, DialResult::failed, handed.error().message()});
+    return {};
+  }
+  std::vector<Fd> fds;
+  fds.push_back(std::move(handed->socket));
+  sealer_->send_with(Seal{asked.flow, std::move(handed->to), std::move(asked.alpn)}, std::move(fds));
+  inspector_->send(Dialed{asked.flow, DialResult::connected, ""});
+  return {};
+}
+
 Result<void> Dialer::on_closed(const Closed& closed) {
   if (const auto found = pending_.find(closed.flow); found != pending_.end())
     found->second->cancelled = true;
@@ -202,13 +222,17 @@ loop::Task<void> Dialer::serve(Dial dial) {
       reply.result = DialResult::limit;
       reply.reason = duplicate.error().message();
     } else {
-      meter_.add(flow, std::move(*duplicate));
+      std::optional<Destination> sealable;
+      if (!sealed && policy::reads_plain(network_.allow[static_cast<size_t>(to.rule)])) sealable = to;
+      meter_.add(flow, std::move(*duplicate), std::move(sealable));
       handed.push_back(std::move(outcome.socket));
       if (meter_idle_) meter_wanted_.notify_all();
     }
   }
   if (sealed && !handed.empty()) {
-    sealer_->send_with(Seal{flow, to, http2}, std::move(handed));
+    std::vector<std::string> protocols = {"http/1.1"};
+    if (http2) protocols.insert(protocols.begin(), "h2");
+    sealer_->send_with(Seal{flow, to, std::move(protocols)}, std::move(handed));
     handed.clear();
   }
   inspector_->send_with(reply, std::move(handed));

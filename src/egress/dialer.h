@@ -63,6 +63,7 @@ class Dialer {
   friend class SupervisorSide;
 
   Result<void> on_dial(Dial dial);
+  Result<void> on_seal_flow(SealFlow asked);
   Result<void> on_closed(const Closed& closed);
   Result<void> on_admission(Admission admission);
   void on_cut(const Cut& cut);

@@ -27,6 +27,8 @@ std::string_view kind_word(NoticeKind kind) {
       return "datagram";
     case NoticeKind::upstream:
       return "upstream";
+    case NoticeKind::session:
+      return "session";
   }
   return "connect";
 }
@@ -241,8 +243,9 @@ event::Event EgressLink::to_event(const Notice& notice, std::string_view worker)
 Result<void> EgressLink::on_notice(const Notice& notice, uint64_t& last_seq, Channel& from, std::string_view worker) {
   if (notice.seq != last_seq + 1) return fail(ErrorKind::protocol, "a notice out of order");
   last_seq = notice.seq;
-  // What is let through is the dialer's and the supervisor's word; of an inspector only a request's is heard.
-  if (notice.decision == NoticeDecision::allow && notice.kind != NoticeKind::request)
+  // What is let through is the dialer's and the supervisor's word; of an inspector only what it read is heard.
+  const bool was_read = notice.kind == NoticeKind::request || notice.kind == NoticeKind::session;
+  if (notice.decision == NoticeDecision::allow && !was_read)
     return fail(ErrorKind::protocol, "a worker that allows by itself");
   STOCKADE_ASSIGN(const uint64_t number, authority_->record(to_event(notice, worker)));
   from.send(Acked{notice.seq, number, !authority_->ended()});

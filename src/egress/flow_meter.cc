@@ -25,13 +25,23 @@ void disconnect(int socket) {
 
 }  // namespace
 
-void FlowMeter::add(uint64_t id, Fd duplicate) {
-  Flow& flow = flows_.emplace(id, Flow{std::move(duplicate)}).first->second;
+void FlowMeter::add(uint64_t id, Fd duplicate, std::optional<Destination> sealable) {
+  Flow& flow = flows_.emplace(id, Flow{.socket = std::move(duplicate), .sealable = nullptr}).first->second;
+  if (sealable) flow.sealable = std::make_unique<Destination>(std::move(*sealable));
   if (!limit_out_) return;
   // Newcomers between two looks share another fifth of what is left: the sum of 1/k² is below 1.65.
   ++newcomers_;
   const double share = left() / (8.0 * seconds() * static_cast<double>(newcomers_) * static_cast<double>(newcomers_));
   pace(flow, std::max(kLeastRate, static_cast<uint64_t>(std::min(share, 1e18))));
+}
+
+Result<FlowMeter::HandedOver> FlowMeter::hand_over(uint64_t id) {
+  const auto found = flows_.find(id);
+  if (found == flows_.end()) return fail(ErrorKind::unavailable, "the connection is over");
+  Flow& flow = found->second;
+  if (!flow.sealable) return fail(ErrorKind::protocol, "a connection that does not go on inside TLS");
+  STOCKADE_ASSIGN(Fd socket, flow.socket.duplicate());
+  return HandedOver{std::move(socket), *std::exchange(flow.sealable, nullptr)};
 }
 
 double FlowMeter::left() const { return static_cast<double>(*limit_out_ - std::min(*limit_out_, total_out_)); }

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 
@@ -31,7 +32,14 @@ class FlowMeter {
   bool limit_reached() const { return limit_out_ && total_out_ >= *limit_out_; }
   uint64_t total_out() const { return total_out_; }
 
-  void add(uint64_t flow, Fd duplicate);
+  // `sealable`: where it leads, if it may go on inside TLS.
+  void add(uint64_t flow, Fd duplicate, std::optional<Destination> sealable = {});
+  // For the sealer, once: another duplicate, and where it leads. Of kind protocol: nobody may ask for that.
+  struct HandedOver {
+    Fd socket;
+    Destination to;
+  };
+  Result<HandedOver> hand_over(uint64_t flow);
   // The last look, and the end of our duplicate. `abort` resets the connection.
   void remove(uint64_t flow, bool abort);
   void cut(uint64_t flow);
@@ -48,6 +56,7 @@ class FlowMeter {
     uint64_t out = 0;
     uint64_t in = 0;
     uint64_t rate = ~uint64_t{0};
+    std::unique_ptr<Destination> sealable;
   };
   // False when the connection is over.
   bool measure(uint64_t id, Flow& flow, bool ended);

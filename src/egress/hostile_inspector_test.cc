@@ -18,8 +18,9 @@ using policy::Protocol;
 
 class Rogue {
  public:
-  Rogue(Fd supervisor, Fd dialer) : supervisor_(std::move(supervisor)), dialer_(std::move(dialer)) {
-    close_all_except({supervisor_.get(), dialer_.get()});
+  Rogue(Fd supervisor, Fd dialer, Fd sealer)
+      : supervisor_(std::move(supervisor)), dialer_(std::move(dialer)), sealer_(std::move(sealer)) {
+    close_all_except({supervisor_.get(), dialer_.get(), sealer_.get()});
   }
   int supervisor() const { return supervisor_.get(); }
   int dialer() const { return dialer_.get(); }
@@ -56,6 +57,7 @@ class Rogue {
  private:
   Fd supervisor_;
   Fd dialer_;
+  Fd sealer_;  // none where nothing is opened
 };
 
 Destination by_name(const std::string& host, uint16_t port, int32_t rule) {
@@ -116,7 +118,7 @@ Script rogue_script(std::function<void(Rogue&)> body) {
   const auto policy = script.policy;
   script.workers.inspector = [body, policy](InspectorOptions options) {
     Fd supervisor = std::move(options.supervisor), dialer = std::move(options.dialer);
-    Rogue rogue(std::move(supervisor), std::move(dialer));
+    Rogue rogue(std::move(supervisor), std::move(dialer), std::move(options.sealer));
     if (!confine_egress_worker(WorkerKind::inspector, 0, policy.network)) return 1;
     body(rogue);
     return 0;
@@ -330,6 +332,68 @@ TEST(HostileInspector, ExhaustsNothingByAskingWithoutEnd) {
   play_as_both(script);
 }
 
+// TLS that begins in a connection: only of rules whose bytes are read, once, and with the one that was dialled.
+TEST(HostileInspector, HasNoOtherConnectionGoOnInsideTls) {
+  const auto seal = [](Rogue& rogue, uint64_t flow) { rogue.send(rogue.dialer(), SealFlow{flow, {}}); };
+  const std::vector<std::pair<const char*, std::function<void(Rogue&)>>> attacks = {
+      {"of a rule that passes through",
+       [seal](Rogue& rogue) {
+         const Fd socket = rogue.dial(by_name("api.example", 443, 0));
+         seal(rogue, rogue.flow_);
+       }},
+      {"a second time",
+       [seal](Rogue& rogue) {
+         const Fd socket = rogue.dial(by_name("api.example", 22, 2));
+         seal(rogue, rogue.flow_);
+         seal(rogue, rogue.flow_);
+       }},
+      {"of a connection that is sealed already", [seal](Rogue& rogue) {
+         Dial dial;
+         dial.flow = ++rogue.flow_;
+         dial.to = by_name("api.example", 22, 2);
+         dial.sealed = true;
+         rogue.send(rogue.dialer(), dial);
+         Message message;
+         (void)receive_message(rogue.dialer(), message);
+         seal(rogue, dial.flow);
+       }}};
+  for (const auto& [name, attack] : attacks) {
+    SCOPED_TRACE(name);
+    Script script = rogue_script([attack](Rogue& rogue) {
+      attack(rogue);
+      char byte;
+      (void)!::read(rogue.supervisor(), &byte, 1);
+    });
+    auto rule = allow("api.example", 22, Protocol::tcp);
+    rule.tls = policy::TlsMode::unset;
+    script.policy.network.allow.push_back(rule);
+    script.check = [](const auto& events, const Counters& seen) {
+      EXPECT_LE(seen.reached, 1);
+      EXPECT_EQ(count_events(events, "connect", Decision::allow, "evil.example:443"), 0);
+    };
+    play(script);
+  }
+}
+
+TEST(HostileInspector, IsToldThatAConnectionIsOverWhenItAsksForTlsTooLate) {
+  Script script = rogue_script([](Rogue& rogue) {
+    (void)rogue.dial(by_name("api.example", 22, 2));
+    rogue.send(rogue.dialer(), Closed{rogue.flow_, false});
+    rogue.send(rogue.dialer(), SealFlow{rogue.flow_, {}});
+    Message message;
+    (void)receive_message(rogue.dialer(), message);
+    WireReader in(message.bytes);
+    Dialed dialed;
+    if (in.get_enum(kLastRecord) == RecordType::dialed) read_record(in, dialed);
+    if (dialed.flow == rogue.flow_ && dialed.result == DialResult::failed) ++counters().refused;
+  });
+  auto rule = allow("api.example", 22, Protocol::tcp);
+  rule.tls = policy::TlsMode::unset;
+  script.policy.network.allow.push_back(rule);
+  script.check = [](const auto&, const Counters& seen) { EXPECT_EQ(seen.refused, 1); };
+  play_as_both(script);
+}
+
 TEST(HostileInspector, EndsTheRunByAnythingMalformed) {
   const std::vector<std::pair<const char*, std::function<void(Rogue&)>>> attacks = {
       {"garbage to the dialer", [](Rogue& rogue) { (void)send_message(rogue.dialer(), "\xff\xff\xff\xff garbage"); }},
@@ -366,6 +430,7 @@ TEST(HostileInspector, EndsTheRunByAnythingMalformed) {
        }},
       {"an answer in the dialer's place",
        [](Rogue& rogue) { rogue.send(rogue.dialer(), Dialed{1, DialResult::connected, ""}); }},
+      {"TLS where nothing is opened", [](Rogue& rogue) { rogue.send(rogue.dialer(), SealFlow{1, {}}); }},
       {"traffic of its own", [](Rogue& rogue) { rogue.send(rogue.supervisor(), Traffic{1, 0, 0, true}); }},
       {"an acknowledgement in the supervisor's place",
        [](Rogue& rogue) { rogue.send(rogue.dialer(), Acked{1, 1, true}); }},

@@ -248,6 +248,16 @@ loop::Task<Upstream> Inspector::dial_by(Dial dial) {
   co_return upstream;
 }
 
+loop::Task<Upstream> Inspector::seal(uint64_t flow, std::vector<std::string> alpn) {
+  PendingDial& pending = *dials_.emplace(flow, std::make_unique<PendingDial>(loop_)).first->second;
+  pending.sealed = true;
+  dialer_->send(SealFlow{flow, std::move(alpn)});
+  co_await pending.answered.wait();
+  Upstream upstream = std::move(*pending.upstream);
+  dials_.erase(flow);
+  co_return upstream;
+}
+
 Result<void> Inspector::on_dialed(Dialed dialed, ArrivedFds& fds) {
   const auto found = dials_.find(dialed.flow);
   if (found == dials_.end() || found->second->upstream)

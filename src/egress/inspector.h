@@ -88,6 +88,9 @@ class Inspector {
   loop::Task<Upstream> dial(Destination to, Endpoint client, Endpoint original);
   // The same behind TLS that the sealer speaks: the socket is the plain side.
   loop::Task<Upstream> dial_sealed(Destination to, Endpoint client, Endpoint original, bool http2);
+  // What was dialled plain goes on inside TLS. Whoever asks has closed its socket before, and reads and writes there no
+  // more; the answer's socket is the plain side.
+  loop::Task<Upstream> seal(uint64_t flow, std::vector<std::string> alpn);
   void flow_ended(uint64_t flow, bool abort);
   void start_relay(RelayEnds ends, uint64_t flow);
 

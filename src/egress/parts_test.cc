@@ -69,9 +69,13 @@ TEST(Records, SurviveTheWire) {
   EXPECT_EQ(read->original, dial.original);
   EXPECT_TRUE(round_trip(Dialed{1, DialResult::limit, "x"}));
   EXPECT_TRUE(round_trip(Traffic{1, 2, 3, true}));
-  const auto seal = round_trip(Seal{7, {1, "api.example", {}, 443}, true});
+  const auto asked = round_trip(SealFlow{7, {"postgresql", "h2"}});
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->alpn, (std::vector<std::string>{"postgresql", "h2"}));
+  const auto seal = round_trip(Seal{7, {1, "api.example", {}, 443}, {"postgresql"}});
   ASSERT_TRUE(seal);
   EXPECT_EQ(seal->to.subject(), "api.example:443");
+  EXPECT_EQ(seal->alpn.size(), 1u);
   const auto sealed = round_trip(Sealed{7, false, "the certificate of api.example: expired", "http/1.1"});
   ASSERT_TRUE(sealed);
   EXPECT_EQ(sealed->reason, "the certificate of api.example: expired");

@@ -57,6 +57,18 @@ void read_destination(WireReader& in, Destination& to) {
   to.port = in.get<uint16_t>();
 }
 
+void write_names(WireWriter& out, const std::vector<std::string>& names) {
+  const size_t count = std::min(names.size(), kAlpnNames);
+  out.put(static_cast<uint8_t>(count));
+  for (size_t i = 0; i < count; ++i) out.put(cut_text(names[i], kAlpnLimit));
+}
+
+void read_names(WireReader& in, std::vector<std::string>& names) {
+  const auto count = in.get<uint8_t>();
+  if (count > kAlpnNames) return spoil(in);
+  for (uint8_t i = 0; i < count && in.ok(); ++i) names.push_back(in.get_string(kAlpnLimit));
+}
+
 }  // namespace
 
 std::string Destination::subject() const {
@@ -82,7 +94,7 @@ void write_record(WireWriter& out, const Notice& record) {
 
 void read_record(WireReader& in, Notice& record) {
   record.seq = in.get<uint64_t>();
-  record.kind = in.get_enum(NoticeKind::upstream);
+  record.kind = in.get_enum(NoticeKind::session);
   record.decision = in.get_enum(NoticeDecision::log);
   record.count = in.get<uint32_t>();
   record.rule = in.get<int32_t>();
@@ -187,12 +199,21 @@ void read_record(WireReader& in, Cut& record) { record.flow = in.get<uint64_t>()
 void write_record(WireWriter& out, const Seal& record) {
   out.put(record.flow);
   write_destination(out, record.to);
-  out.put(static_cast<uint8_t>(record.http2));
+  write_names(out, record.alpn);
 }
 void read_record(WireReader& in, Seal& record) {
   record.flow = in.get<uint64_t>();
   read_destination(in, record.to);
-  record.http2 = read_flag(in);
+  read_names(in, record.alpn);
+}
+
+void write_record(WireWriter& out, const SealFlow& record) {
+  out.put(record.flow);
+  write_names(out, record.alpn);
+}
+void read_record(WireReader& in, SealFlow& record) {
+  record.flow = in.get<uint64_t>();
+  read_names(in, record.alpn);
 }
 
 void write_record(WireWriter& out, const Sealed& record) {

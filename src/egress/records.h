@@ -4,7 +4,7 @@
 // is a protocol error, and the run ends.
 //
 //   inspector → supervisor  notice, drained, authority   supervisor → inspector  acked, listeners, drain
-//   inspector → dialer      dial, closed          dialer → inspector      dialed (+ the connected descriptor)
+//   inspector → dialer      dial, seal_flow, closed   dialer → inspector      dialed (+ the connected descriptor)
 //   dialer → sealer         seal (+ the connected descriptor)   sealer → inspector  sealed (+ the plain side)
 //   dialer → supervisor     admit, notice, traffic supervisor → dialer    admission, acked, cut
 #pragma once
@@ -36,8 +36,9 @@ enum class RecordType : uint8_t {
   seal,
   sealed,
   authority,
+  seal_flow,
 };
-inline constexpr RecordType kLastRecord = RecordType::authority;
+inline constexpr RecordType kLastRecord = RecordType::seal_flow;
 
 inline constexpr size_t kHostLimit = 253;
 inline constexpr size_t kSubjectLimit = 400;
@@ -46,9 +47,10 @@ inline constexpr size_t kEvidenceKeyLimit = 32;
 inline constexpr size_t kEvidenceValueLimit = 1024;
 inline constexpr size_t kEvidenceEntries = 8;
 inline constexpr size_t kAlpnLimit = 32;
+inline constexpr size_t kAlpnNames = 8;
 inline constexpr size_t kAuthorityLimit = 4096;
 
-enum class NoticeKind : uint8_t { connect, request, name, datagram, upstream };
+enum class NoticeKind : uint8_t { connect, request, name, datagram, upstream, session };
 enum class NoticeDecision : uint8_t { allow, deny, log };
 
 // A decision that must be in the log before it takes effect. The supervisor fills in the rule's text and place from
@@ -109,7 +111,16 @@ struct Seal {
   static constexpr RecordType kType = RecordType::seal;
   uint64_t flow = 0;
   Destination to;
-  bool http2 = false;  // offer it, beside HTTP/1.1
+  std::vector<std::string> alpn{};  // what is offered, best first; at most kAlpnNames, each of at most kAlpnLimit
+};
+
+// A plain connection that the dialer made earlier goes on inside TLS (STARTTLS): its descriptor, of which the dialer
+// has a duplicate, goes to the sealer. Once for each flow, and only by a rule whose bytes are read; answered by
+// `dialed` and `sealed`, like a sealed dial.
+struct SealFlow {
+  static constexpr RecordType kType = RecordType::seal_flow;
+  uint64_t flow = 0;
+  std::vector<std::string> alpn;  // as the client offered them
 };
 
 struct Sealed {
@@ -193,6 +204,7 @@ void write_record(WireWriter& out, const Cut& record);
 void write_record(WireWriter& out, const Seal& record);
 void write_record(WireWriter& out, const Sealed& record);
 void write_record(WireWriter& out, const AuthorityMade& record);
+void write_record(WireWriter& out, const SealFlow& record);
 inline void write_record(WireWriter&, const Drain&) {}
 inline void write_record(WireWriter&, const Drained&) {}
 
@@ -210,6 +222,7 @@ void read_record(WireReader& in, Cut& record);
 void read_record(WireReader& in, Seal& record);
 void read_record(WireReader& in, Sealed& record);
 void read_record(WireReader& in, AuthorityMade& record);
+void read_record(WireReader& in, SealFlow& record);
 
 template <typename Record>
 Result<Record> decoded(WireReader& in) {

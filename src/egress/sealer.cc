@@ -72,10 +72,7 @@ loop::Task<Result<Wire>> Sealer::establish(Seal seal, Fd connection) {
   auto socket = loop::AsyncFd::adopt(loop_, std::move(connection));
   if (!socket) co_return std::unexpected(std::move(socket).error());
   const Destination& to = seal.to;
-  std::vector<std::string> protocols = {"http/1.1"};
-  if (seal.http2) protocols.insert(protocols.begin(), "h2");
-  auto session =
-      net::TlsSession::to_server(context_, to.host, to.host.empty() ? &to.address : nullptr, protocols);
+  auto session = net::TlsSession::to_server(context_, to.host, to.host.empty() ? &to.address : nullptr, seal.alpn);
   if (!session) co_return std::unexpected(std::move(session).error());
   Wire wire(std::move(*socket));
   auto done = co_await wire.begin_tls(loop_, std::move(*session), "", loop_.now() + kSealDeadline);

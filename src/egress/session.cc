@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "egress/http_session.h"
+#include "egress/plain_session.h"
 #include "net/first_bytes.h"
 #include "policy/decision.h"
 
@@ -215,7 +216,10 @@ loop::Task<void> serve_unclassified(Inspector& inspector, Connection connection,
     reset_on_close(connection.client.get());
     co_return;
   }
-  relay_to(inspector, std::move(connection), std::move(upstream), std::move(in));
+  if (policy::reads_plain(inspector.network().allow[static_cast<size_t>(to.rule)]))
+    co_await serve_plain(inspector, std::move(connection), std::move(to), std::move(in), std::move(upstream));
+  else
+    relay_to(inspector, std::move(connection), std::move(upstream), std::move(in));
 }
 
 }  // namespace

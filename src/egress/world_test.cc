@@ -9,7 +9,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <thread>
 
 #include "base/message_socket.h"
@@ -107,6 +109,10 @@ class TestAuthority final : public Authority {
     loop_.stop();
   }
   void drained() override { loop_.stop(); }
+  void authority_made(std::string certificate) override {
+    std::ranges::copy(certificate, shared_counters->authority);
+    __atomic_store_n(&shared_counters->authority_size, static_cast<int>(certificate.size()), __ATOMIC_SEQ_CST);
+  }
 
   std::vector<event::Event> events;
   std::map<std::string, uint64_t> folded;
@@ -213,6 +219,24 @@ int run_script(Script& script) {
 }  // namespace
 
 Counters& counters() { return *shared_counters; }
+
+void note_received(std::string_view bytes) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  const size_t at = static_cast<size_t>(shared_counters->received_size);
+  const size_t size = std::min(bytes.size(), sizeof(shared_counters->received) - at);
+  std::ranges::copy(bytes.substr(0, size), shared_counters->received + at);
+  shared_counters->received_size += static_cast<int>(size);
+}
+
+std::string run_authority() {
+  for (int i = 0; i < 1000; ++i) {
+    const int size = __atomic_load_n(&shared_counters->authority_size, __ATOMIC_SEQ_CST);
+    if (size > 0) return {shared_counters->authority, static_cast<size_t>(size)};
+    ::usleep(5000);
+  }
+  return {};
+}
 
 void Servers::tcp(const std::string& endpoint, Handler handler) {
   const int listener = bound_socket(endpoint, SOCK_STREAM);

@@ -21,6 +21,12 @@ struct Counters {
   int agent_connects = 0;   // successful connects inside
   int reached = 0;          // what a hostile inspector reached
   int refused = 0;          // and what it was refused
+  int received_size = 0;    // note_received()
+  char received[256 * 1024] = {};
+  int authority_size = 0;  // of the run's own authority, once it is made
+  char authority[kAuthorityLimit] = {};
+
+  std::string_view received_bytes() const { return {received, static_cast<size_t>(received_size)}; }
 };
 
 class Servers {
@@ -63,6 +69,10 @@ bool was_reset(int socket, std::string_view first = {});
 std::string client_hello(const std::string& sni, bool ech = false);  // empty: no SNI
 
 Counters& counters();
+// For servers: what came, for the judge to look at.
+void note_received(std::string_view bytes);
+// The certificate that programs inside must trust (PEM); empty if it does not come.
+std::string run_authority();
 
 // ---- policies
 // ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,13 @@ namespace {
 
 bool ends_word(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '"' || c == '\'' || c == '<'; }
 
+// What values are made of, in a protocol whose framing is not known: any byte that is not of one ends it.
+bool is_of_word(char c) {
+  const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  return letter || std::string_view("_-.+/=:~%\\").find(c) != std::string_view::npos;
+}
+constexpr size_t kPrefixLeast = 3;
+
 }  // namespace
 
 StreamScanner::Fed StreamScanner::feed(std::string_view bytes, bool end) {
@@ -22,18 +29,29 @@ StreamScanner::Fed StreamScanner::feed(std::string_view bytes, bool end) {
     const bool at_event =
         options_.release_at_empty_lines && (buffer_.ends_with("\n\n") || buffer_.ends_with("\r\n\r\n"));
     if (bytes.empty() && !end && !at_event && unscanned_ < kStreamLeast) return fed;
-    if (!bytes.empty() || !end) step(false, fed);
+    if (!bytes.empty() || !end) step(Step::more, fed);
   }
-  if (end) step(true, fed);
+  if (end) step(Step::end, fed);
   return fed;
 }
 
-void StreamScanner::step(bool end, Fed& fed) {
+StreamScanner::Fed StreamScanner::pause() {
+  Fed fed;
+  if (held() > 0) step(Step::pause, fed);
+  return fed;
+}
+
+void StreamScanner::step(Step kind, Fed& fed) {
   unscanned_ = 0;
   const std::vector<Match> matches = scanner_->scan(options_.direction, buffer_);
-  const size_t from = std::max(end ? buffer_.size() : hold_from(matches), context_);
+  size_t from = buffer_.size();
+  if (kind == Step::more) from = hold_from(matches);
+  if (kind == Step::pause) from = hold_beginning();
+  from = std::max(from, context_);
   for (const Match& match : matches) {
-    const bool leaves = match.begin < from || (end && match.rule == Match::kBudget);
+    // At a pause what is whole is told, also where it might still grow.
+    const bool leaves =
+        match.begin < from || kind == Step::pause || (kind == Step::end && match.rule == Match::kBudget);
     if (leaves && match.end > context_ && is_new(match))
       fed.findings.push_back(scanner_->to_finding(match, options_.direction, options_.place, base_));
   }
@@ -59,10 +77,7 @@ size_t StreamScanner::hold_from(const std::vector<Match>& matches) const {
   size_t word = size;
   while (word > floor && !ends_word(buffer_[word - 1])) --word;
   from = std::min(from, word);
-  // The block of a private key, until its end has come.
-  const auto block = buffer_.rfind("-----BEGIN");
-  if (block != std::string::npos && buffer_.find("-----END", block) == std::string::npos)
-    from = std::min(from, std::max(block, floor));
+  if (const auto block = open_key_block()) from = std::min(from, std::max(*block, floor));
   // A match leaves as a whole, or not yet. From behind, because holding one may cut the one before.
   for (auto match = matches.rbegin(); match != matches.rend(); ++match)
     if (match->rule != Match::kBudget && match->begin < from && match->end > from) from = std::max(match->begin, floor);
@@ -72,6 +87,27 @@ size_t StreamScanner::hold_from(const std::vector<Match>& matches) const {
   // Lets everything go as soon as there is no match that is growing.
   if (matches.empty()) from = size;
 #endif
+  return from;
+}
+
+// The block of a private key, until its end has come.
+std::optional<size_t> StreamScanner::open_key_block() const {
+  const auto block = buffer_.rfind("-----BEGIN");
+  if (block == std::string::npos || buffer_.find("-----END", block) != std::string::npos) return std::nullopt;
+  return block;
+}
+
+size_t StreamScanner::hold_beginning() const {
+  const size_t size = buffer_.size();
+  const size_t floor = size > scanner_->engine().longest_span() ? size - scanner_->engine().longest_span() : 0;
+  size_t word = size;
+  while (word > floor && is_of_word(buffer_[word - 1])) --word;
+  size_t from = size;
+  const std::string_view last = std::string_view(buffer_).substr(word);
+  for (const Rule& rule : scanner_->engine().rules())
+    for (const std::string& prefix : rule.keywords)
+      if (prefix.size() >= kPrefixLeast) from = std::min(from, word + std::min(last.find(prefix), last.size()));
+  if (const auto block = open_key_block()) from = std::min(from, std::max(*block, floor));
   return from;
 }
 

@@ -6,9 +6,15 @@
 // an end, a key's block), up to the engine's longest span. Memory is constant, whatever the length of the stream: one
 // step, the held bytes, and kStreamContext bytes before them that have left and still give context.
 //
+// Where the sender waits for an answer (a protocol of questions and answers), pause() lets go what is not the beginning
+// of something: held back is then only a last word that has a secret's prefix, and a key's block without an end. A
+// secret that was cut elsewhere is found when it is whole, and what had left of it by then has left.
+//
 // Not covered: values spread wider than that, and compressed data that is longer (content encodings are the caller's to
 // undo, before the bytes come here).
 #pragma once
+
+#include <optional>
 
 #include "inspect/engine.h"
 
@@ -37,12 +43,16 @@ class StreamScanner {
   };
   // `end`: nothing comes any more, and everything is released.
   Fed feed(std::string_view bytes, bool end);
+  Fed pause();
   uint64_t released() const { return base_ + context_; }
   size_t held() const { return buffer_.size() - context_; }
 
  private:
-  void step(bool end, Fed& fed);
+  enum class Step { more, pause, end };
+  void step(Step kind, Fed& fed);
   size_t hold_from(const std::vector<Match>& matches) const;
+  size_t hold_beginning() const;
+  std::optional<size_t> open_key_block() const;
   bool is_new(const Match& match);
 
   Scanner* scanner_;

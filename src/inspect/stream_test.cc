@@ -188,5 +188,65 @@ TEST(Scanner, SaysWhereItsBudgetEnded) {
   EXPECT_THAT(rules, ElementsAre("inspection-budget"));
 }
 
+// A dialogue: after each message the sender waits for an answer.
+struct Dialogue {
+  Dialogue() : scanner(Scanner::create(engine())), stream(*scanner, {}) {}
+  std::string say(std::string_view bytes) {
+    held += bytes;
+    auto fed = stream.feed(bytes, false);
+    auto rest = stream.pause();
+    for (auto* list : {&fed.findings, &rest.findings})
+      for (Finding& finding : *list) findings.push_back(std::move(finding));
+    const std::string leaves = held.substr(0, fed.release + rest.release);
+    held.erase(0, leaves.size());
+    return leaves;
+  }
+  Result<Scanner> scanner;
+  StreamScanner stream;
+  std::string held;
+  std::vector<Finding> findings;
+};
+
+TEST(StreamScanner, LetsAMessageGoAtAPause) {
+  using namespace std::string_literals;
+  Dialogue dialogue;
+  for (const std::string& message : {"SELECT 1"s, "Q\0\0\0\x0dselect 2\0"s, "*1\r\n$4\r\nPING\r\n"s, "\1"s}) {
+    EXPECT_EQ(dialogue.say(message), message);
+    EXPECT_EQ(dialogue.stream.held(), 0u);
+  }
+  EXPECT_THAT(dialogue.findings, IsEmpty());
+}
+
+TEST(StreamScanner, HoldsTheBeginningOfASecretOverAPause) {
+  for (const size_t cut : {6, 8, 15, 25}) {
+    Dialogue dialogue;
+    EXPECT_EQ(dialogue.say("set key " + kToken.substr(0, cut)), "set key ") << cut;
+    EXPECT_THAT(dialogue.findings, IsEmpty());
+    dialogue.say(kToken.substr(cut) + "\r\n");
+    ASSERT_EQ(dialogue.findings.size(), 1u) << cut;
+    EXPECT_EQ(dialogue.findings[0].begin, 8u);
+  }
+}
+
+TEST(StreamScanner, FindsASecretWhosePrefixWasCutByAPause) {
+  Dialogue dialogue;
+  EXPECT_EQ(dialogue.say("glp"), "glp");
+  EXPECT_EQ(dialogue.say(kToken.substr(3, 10)), "");
+  dialogue.say(kToken.substr(13) + " ");
+  EXPECT_EQ(dialogue.findings.size(), 1u);
+}
+
+TEST(StreamScanner, LetsAnUnfinishedWordGoWhenItTurnsOutToBeNone) {
+  Dialogue dialogue;
+  EXPECT_EQ(dialogue.say("glpat-"), "");
+  EXPECT_EQ(dialogue.say("x, and more"), "glpat-x, and more");
+  EXPECT_THAT(dialogue.findings, IsEmpty());
+}
+
+TEST(StreamScanner, HoldsAKeysBlockOverAPause) {
+  Dialogue dialogue;
+  EXPECT_EQ(dialogue.say("x\n-----BEGIN RSA PRIVATE KEY-----\nMIIB\n"), "x\n");
+}
+
 }  // namespace
 }  // namespace stockade::inspect

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "net/startup_parsers.h"
 
@@ -84,16 +85,32 @@ Match match_amqp(std::string_view bytes) { return match_prefix(bytes, "AMQP"); }
 
 }  // namespace
 
+namespace {
+
+using PortEntry = std::pair<uint16_t, StartupProtocol>;
+
+std::optional<StartupProtocol> find_port(std::span<const PortEntry> ports, uint16_t port) {
+  const auto found = std::ranges::find(ports, port, &PortEntry::first);
+  if (found == ports.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace
+
 std::optional<StartupProtocol> startup_by_port(uint16_t port) {
   using enum StartupProtocol;
-  static constexpr std::pair<uint16_t, StartupProtocol> kPorts[] = {
+  static constexpr PortEntry kPorts[] = {
       {21, ftp},          {22, ssh},    {25, smtp},    {110, pop3},        {143, imap},  {389, ldap},     {587, smtp},
       {1883, mqtt},       {2525, smtp}, {3268, ldap},  {3306, mysql},      {4222, nats}, {5222, xmpp},    {5269, xmpp},
       {5432, postgresql}, {5672, amqp}, {6379, redis}, {6432, postgresql}, {9418, git},  {27017, mongodb}};
-  const auto* found =
-      std::find_if(std::begin(kPorts), std::end(kPorts), [port](const auto& entry) { return entry.first == port; });
-  if (found == std::end(kPorts)) return std::nullopt;
-  return found->second;
+  return find_port(kPorts, port);
+}
+
+std::optional<StartupProtocol> startup_inside_tls_by_port(uint16_t port) {
+  using enum StartupProtocol;
+  static constexpr PortEntry kPorts[] = {{465, smtp},  {636, ldap},  {990, ftp},   {993, imap},   {995, pop3},
+                                         {3269, ldap}, {5223, xmpp}, {5671, amqp}, {6380, redis}, {8883, mqtt}};
+  return find_port(kPorts, port);
 }
 
 bool server_speaks_first(StartupProtocol protocol) {

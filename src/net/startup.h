@@ -15,6 +15,9 @@ namespace stockade::net {
 // at the first byte (465, 993, 995, 990, 636, 5671, 8883) have no entry.
 std::optional<StartupProtocol> startup_by_port(uint16_t port);
 
+// What is spoken inside TLS that starts at the first byte, by its port (465, 993, 995, 990, 636, 5671, 8883 …).
+std::optional<StartupProtocol> startup_inside_tls_by_port(uint16_t port);
+
 // True where the server says the first word, so that a connection must be opened before it can be judged further.
 bool server_speaks_first(StartupProtocol protocol);
 

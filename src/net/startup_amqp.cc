@@ -16,6 +16,8 @@ class AmqpStartup : public StartupParser {
  public:
   AmqpStartup() : StartupParser(StartupProtocol::amqp) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override { return std::make_unique<AmqpStartup>(); }
+
  private:
   enum class State { header, server_header, frames };
 
@@ -99,6 +101,7 @@ class AmqpStartup : public StartupParser {
       cursor.take(cursor.take_big(1));  // locale
       if (!cursor.finished()) return refuse("a malformed start-ok");
       STOCKADE_TRY(set(facts_.mechanism, mechanism));
+      hold_private(response);
       if (mechanism == "AMQPLAIN") return read_table(response);
       return set(facts_.user, sasl_user(mechanism, response));
     }
@@ -160,6 +163,7 @@ class AmqpStartup : public StartupParser {
     cursor.take(1);
     const auto response = cursor.take(cursor.take_big(binary == 0xa0 ? 1 : 4));
     if (!cursor.ok()) return refuse("a malformed sasl-init");
+    hold_private(response);
     return set(facts_.user, sasl_user(mechanism, response));
   }
 

@@ -16,6 +16,12 @@ class FtpStartup : public StartupParser {
  public:
   FtpStartup() : StartupParser(StartupProtocol::ftp) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<FtpStartup>();
+    inside->command_ = Command::none;
+    return inside;
+  }
+
  private:
   enum class Command { none, greeting, auth_tls, auth_other, login, other };
 
@@ -49,6 +55,7 @@ class FtpStartup : public StartupParser {
       STOCKADE_TRY(set(facts_.user, rest));
       command_ = Command::login;  // 230 where no password is needed
     } else if (name == "pass" || name == "acct") {
+      hold_private(rest);
       command_ = Command::login;
     } else if (name == "host") {
       STOCKADE_TRY(set(facts_.host, rest));

@@ -39,6 +39,12 @@ class ImapStartup : public StartupParser {
  public:
   ImapStartup() : StartupParser(StartupProtocol::imap) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<ImapStartup>();
+    inside->state_ = State::command;
+    return inside;
+  }
+
  private:
   enum class State { greeting, command, blocked, login_response, literal_wait, literal, literal_rest };
 
@@ -56,6 +62,7 @@ class ImapStartup : public StartupParser {
       STOCKADE_TRY(read_answer(line.text));
     } else if (state_ == State::login_response) {
       state_ = State::blocked;
+      hold_private(line.text);
       STOCKADE_TRY(read_user(line.text));
     } else {
       STOCKADE_TRY(read_part(line.text));
@@ -67,6 +74,7 @@ class ImapStartup : public StartupParser {
     if (bytes.size() < literal_size_) return 0;
     const auto text = bytes.substr(0, literal_size_);
     if (kind_ == Kind::login && argument_ == 0) STOCKADE_TRY(set(facts_.user, text));
+    if (kind_ == Kind::login && argument_ == 1) hold_private(text);
     ++argument_;
     state_ = State::literal_rest;
     return literal_size_;
@@ -117,6 +125,7 @@ class ImapStartup : public StartupParser {
       const auto [mechanism, initial] = split_word(arguments);
       STOCKADE_TRY(set(facts_.mechanism, mechanism));
       responses_ = 0;
+      hold_private(initial);
       if (!initial.empty() && initial != "=") STOCKADE_TRY(read_user(initial));
       kind_ = Kind::authenticate;
     } else if (name != "capability" && name != "noop" && name != "logout" && name != "id" && name != "enable") {
@@ -144,6 +153,7 @@ class ImapStartup : public StartupParser {
     }
     if (user.empty() || at >= rest.size() || rest[at] != ' ') return refuse("LOGIN without user and password");
     ++argument_;
+    if (!literal) hold_private(rest.substr(at + 1));
     return set(facts_.user, user);
   }
 

@@ -38,6 +38,8 @@ class LdapStartup : public StartupParser {
  public:
   LdapStartup() : StartupParser(StartupProtocol::ldap) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override { return std::make_unique<LdapStartup>(); }
+
  private:
   bool may_speak(Speaker speaker) const override { return (speaker == Speaker::server) == waits_; }
 
@@ -98,6 +100,7 @@ class LdapStartup : public StartupParser {
     STOCKADE_TRY(set(facts_.user, name.value));
     if (authentication.tag == 0x80) {
       facts_.mechanism = "simple";
+      hold_private(authentication.value);
       return {};
     }
     if (authentication.tag != 0xa3) return refuse("a bind with an unknown kind of authentication");

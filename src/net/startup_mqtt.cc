@@ -52,7 +52,7 @@ class MqttStartup : public StartupParser {
       take_string(cursor);  // content
     }
     if (flags & 0x80) STOCKADE_TRY(set(facts_.user, take_string(cursor)));
-    if (flags & 0x40) take_string(cursor);  // the password
+    if (flags & 0x40) hold_private(take_string(cursor));
     return cursor.finished() ? Result<void>() : refuse("a CONNECT whose fields do not fill it");
   }
 

@@ -30,6 +30,13 @@ class MysqlStartup : public StartupParser {
  public:
   MysqlStartup() : StartupParser(StartupProtocol::mysql) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<MysqlStartup>();
+    inside->greeted_ = inside->encrypted_ = true;
+    inside->server_flags_ = server_flags_;
+    return inside;
+  }
+
  private:
   bool may_speak(Speaker speaker) const override { return (speaker == Speaker::server) == !greeted_; }
 
@@ -39,7 +46,8 @@ class MysqlStartup : public StartupParser {
     const auto size = header.take_little(3);
     const auto sequence = header.take_little(1);
     if (size == 0 || size + 4 > kStartupMessageLimit) return refuse("a packet of an impossible length");
-    if (sequence != (speaker == Speaker::server ? 0u : 1u)) return refuse("a packet out of sequence");
+    const uint64_t due = speaker == Speaker::server ? 0 : encrypted_ ? 2 : 1;
+    if (sequence != due) return refuse("a packet out of sequence");
     if (bytes.size() < size + 4) return 0;
     const auto packet = bytes.substr(4, size);
     if (speaker == Speaker::server) {
@@ -78,7 +86,8 @@ class MysqlStartup : public StartupParser {
     const auto flags = static_cast<uint32_t>(cursor.take_little(4));
     cursor.take(kFixedPart - 4);
     if (!cursor.ok() || (flags & kProtocol41) == 0) return refuse("a response in the form before MySQL 4.1");
-    if (flags & kSsl) {
+    if (encrypted_ && (flags & kSsl) == 0) return refuse("a response that denies its own TLS");
+    if (flags & kSsl && !encrypted_) {
       if (!cursor.empty()) return refuse("an SSLRequest with something behind it");
       if ((server_flags_ & kSsl) == 0) return refuse("a request for TLS that the server does not offer");
       finish(StartupTls::now);
@@ -121,6 +130,7 @@ class MysqlStartup : public StartupParser {
   }
 
   bool greeted_ = false;
+  bool encrypted_ = false;
   uint32_t server_flags_ = 0;
 };
 

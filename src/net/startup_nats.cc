@@ -13,6 +13,12 @@ class NatsStartup : public StartupParser {
  public:
   NatsStartup() : StartupParser(StartupProtocol::nats) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<NatsStartup>();
+    inside->informed_ = true;
+    return inside;
+  }
+
  private:
   bool may_speak(Speaker speaker) const override { return speaker == Speaker::server || informed_; }
 

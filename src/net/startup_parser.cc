@@ -14,6 +14,8 @@ std::string_view startup_protocol_name(StartupProtocol protocol) {
 
 Result<size_t> StartupParser::feed(Speaker speaker, std::string_view bytes) {
   if (!failure_.empty()) return refuse(failure_);
+  credentials_.clear();
+  fed_ = bytes.data();
   auto taken = feed_messages(speaker, bytes);
   if (!taken) {
     failure_ = taken.error().sentence();
@@ -65,6 +67,12 @@ void StartupParser::finish(StartupTls tls) {
   done_ = true;
   facts_.tls = tls;
   facts_.tls_at = tls == StartupTls::now ? taken_[0] : 0;
+}
+
+void StartupParser::hold_private(std::string_view value) {
+  if (value.empty() || told_credentials_ == kStartupCredentials) return;
+  ++told_credentials_;
+  credentials_.push_back({static_cast<size_t>(value.data() - fed_), value.size()});
 }
 
 std::unexpected<Error> StartupParser::refuse(std::string_view reason) const {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,8 @@ namespace stockade::net {
 inline constexpr size_t kStartupMessageLimit = 16 * 1024;
 inline constexpr size_t kStartupMessageCount = 4096;  // of one side, the lines of a mail's content not counted
 inline constexpr size_t kStartupValueLimit = 1024;    // of each value in StartupFacts
-inline constexpr size_t kStartupListLimit = 256;      // of each list there
+inline constexpr size_t kStartupCredentials = 8;
+inline constexpr size_t kStartupListLimit = 256;  // of each list there
 
 enum class StartupProtocol : uint8_t {
   postgresql,
@@ -87,6 +89,16 @@ class StartupParser {
   Result<size_t> feed(Speaker speaker, std::string_view bytes);
   bool done() const { return done_; }
   const StartupFacts& facts() const { return facts_; }
+  // After tls `now`: the parser of what comes inside that TLS, where a session goes on instead of beginning anew (SMTP
+  // has no second greeting). Null: nothing asks for TLS there, or it is not known what follows.
+  virtual std::unique_ptr<StartupParser> inside_tls() const { return nullptr; }
+  // Where in the bytes of the last feed() that were taken the client proves who it is: what it says there to the host
+  // that it means is no leak. In order; at most kStartupCredentials of a connection are told.
+  struct Credential {
+    size_t begin = 0;
+    size_t size = 0;
+  };
+  const std::vector<Credential>& credentials() const { return credentials_; }
   uint64_t taken(Speaker speaker) const { return taken_[static_cast<size_t>(speaker)]; }
 
  protected:
@@ -100,6 +112,8 @@ class StartupParser {
   void finish(StartupTls tls);
   // For bytes that are no message: content that is passed on unread. How often they come depends on how they are cut.
   void count_nothing() { counted_ = false; }
+  // `value` lies in the bytes that take() was given.
+  void hold_private(std::string_view value);
   std::unexpected<Error> refuse(std::string_view reason) const;
   // Sets one fact, or refuses a value that is too long or has control characters.
   Result<void> set(std::string& fact, std::string_view value) const;
@@ -111,6 +125,9 @@ class StartupParser {
   Result<size_t> feed_messages(Speaker speaker, std::string_view bytes);
   Result<void> check_behind(Speaker speaker, std::string_view bytes) const;
 
+  std::vector<Credential> credentials_;
+  const char* fed_ = nullptr;  // for the time of one feed()
+  size_t told_credentials_ = 0;
   bool done_ = false;
   bool counted_ = true;
   std::string failure_;

@@ -18,6 +18,12 @@ class Pop3Startup : public StartupParser {
  public:
   Pop3Startup() : StartupParser(StartupProtocol::pop3) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<Pop3Startup>();
+    inside->waiting_.clear();
+    return inside;
+  }
+
  private:
   bool may_speak(Speaker speaker) const override {
     if (speaker == Speaker::server || response_due_) return true;
@@ -31,6 +37,7 @@ class Pop3Startup : public StartupParser {
     if (speaker == Speaker::server) {
       STOCKADE_TRY(read_answer(line.text));
     } else if (std::exchange(response_due_, false)) {
+      hold_private(line.text);
       STOCKADE_TRY(read_user(line.text));
     } else {
       STOCKADE_TRY(read_command(line.text));
@@ -51,6 +58,7 @@ class Pop3Startup : public StartupParser {
       facts_.tls = StartupTls::never;
       STOCKADE_TRY(set(facts_.user, rest));
     } else if (name == "pass") {
+      hold_private(rest);
       command = Command::login;
     } else if (name == "apop") {
       facts_.mechanism = "APOP";
@@ -60,6 +68,7 @@ class Pop3Startup : public StartupParser {
       const auto [mechanism, initial] = split_word(rest);
       STOCKADE_TRY(set(facts_.mechanism, mechanism));
       responses_ = 0;
+      hold_private(initial);
       if (!initial.empty() && initial != "=") STOCKADE_TRY(read_user(initial));
       command = Command::auth;
     } else if (name == "capa" || name == "auth") {

@@ -19,6 +19,12 @@ class PostgresqlStartup : public StartupParser {
  public:
   PostgresqlStartup() : StartupParser(StartupProtocol::postgresql) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<PostgresqlStartup>();
+    inside->asked_ssl_ = inside->asked_gss_ = true;
+    return inside;
+  }
+
  private:
   enum class State { request, answer_to_ssl, answer_to_gss };
 

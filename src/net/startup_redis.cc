@@ -115,6 +115,7 @@ class RedisStartup : public StartupParser {
     if (!is_startup(name)) return false;
     if (name == "auth") {
       if (words.size() != 2 && words.size() != 3) return refuse("AUTH with a wrong number of arguments");
+      hold_private(words.back());
       STOCKADE_TRY(set(facts_.user, words.size() == 3 ? words[1] : "default"));
     } else if (name == "select") {
       if (words.size() != 2) return refuse("SELECT with a wrong number of arguments");
@@ -131,6 +132,7 @@ class RedisStartup : public StartupParser {
   Result<void> read_hello(const std::vector<std::string_view>& words) {
     for (size_t i = 2; i < words.size();) {
       if (equals_ignoring_case(words[i], "auth") && i + 2 < words.size()) {
+        hold_private(words[i + 2]);
         STOCKADE_TRY(set(facts_.user, words[i + 1]));
         i += 3;
       } else if (equals_ignoring_case(words[i], "setname") && i + 1 < words.size()) {

@@ -34,6 +34,12 @@ class SmtpStartup : public StartupParser {
  public:
   SmtpStartup() : StartupParser(StartupProtocol::smtp) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override {
+    auto inside = std::make_unique<SmtpStartup>();
+    inside->waiting_.clear();
+    return inside;
+  }
+
  private:
   enum class State { command, login, content, chunk };
 
@@ -105,12 +111,14 @@ class SmtpStartup : public StartupParser {
     STOCKADE_TRY(set(facts_.mechanism, mechanism));
     facts_.tls = StartupTls::never;  // what would be protected has been said
     login_lines_ = 0;
+    hold_private(initial);
     if (!initial.empty() && initial != "=") STOCKADE_TRY(read_user(initial));
     return wait_for(Command::auth);
   }
 
   Result<void> read_login(std::string_view line) {
     state_ = State::command;
+    hold_private(line);
     STOCKADE_TRY(read_user(line));
     return wait_for(Command::auth);
   }

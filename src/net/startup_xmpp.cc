@@ -83,6 +83,8 @@ class XmppStartup : public StartupParser {
  public:
   XmppStartup() : StartupParser(StartupProtocol::xmpp) {}
 
+  std::unique_ptr<StartupParser> inside_tls() const override { return std::make_unique<XmppStartup>(); }
+
  private:
   struct Side {
     bool started = false;

@@ -41,6 +41,7 @@ class Checker {
     for (const NetworkRule& rule : policy_.network.allow) allow_rule(rule);
     for (const NetworkRule& rule : policy_.network.deny) deny_rule(rule);
     protocols_agree();
+    blind_rules();
     for (const FileRule& rule : policy_.files) file_rule(rule);
     write_only_stays_write_only();
     environment();
@@ -127,12 +128,38 @@ class Checker {
       for (size_t j = i + 1; j < rules.size(); ++j) {
         const NetworkRule& a = rules[i];
         const NetworkRule& b = rules[j];
-        if ((a.protocol == Protocol::tcp) == (b.protocol == Protocol::tcp)) continue;
+        const bool same = (a.protocol == Protocol::tcp) == (b.protocol == Protocol::tcp);
+        if (same && a.speaks == b.speaks) continue;
         if (a.address || b.address || a.host != b.host || !ports_overlap(a.ports, b.ports)) continue;
-        error(b.where, fmt::format("{} is allowed as `protocol: tcp` and otherwise for the same port", b.subject()),
-              fmt::format("the other rule is {}: keep one", a.where.to_string()));
+        if (same)
+          error(b.where, fmt::format("{} is allowed for two protocols on the same port", b.subject()),
+                fmt::format("the other rule is {}: keep one", a.where.to_string()));
+        else
+          error(b.where, fmt::format("{} is allowed as `protocol: tcp` and otherwise for the same port", b.subject()),
+                fmt::format("the other rule is {}: keep one", a.where.to_string()));
       }
     }
+  }
+
+  // What inspection can't see. Of presets nobody here decided; they say it themselves.
+  void blind_rules() {
+    if (secrets_level(policy_.network) == InspectionLevel::off) return;
+    std::vector<std::string> unread;
+    Location first;
+    for (const NetworkRule& rule : policy_.network.allow) {
+      if (rule.where.file.starts_with("preset:")) continue;
+      const bool ssh = rule.speaks == "ssh" || (rule.speaks.empty() && ports_overlap(rule.ports, {{22, 22}}));
+      if (rule.tls == TlsMode::passthrough && rule.protocol != Protocol::http) {
+        if (unread.empty()) first = rule.where;
+        unread.push_back(rule.subject());
+      } else if (rule.protocol == Protocol::tcp && ssh) {
+        warning(rule.where, fmt::format("{}: SSH is encrypted by itself, and nothing in it is searched for secrets",
+                                        rule.subject()));
+      }
+    }
+    if (!unread.empty())
+      warning(first, fmt::format("what passes through is not searched for secrets: {}", join_words(unread)),
+              "leave out `tls: passthrough` where the client accepts the run's own authority (`tls: inspect`)");
   }
 
   void file_rule(const FileRule& rule) {

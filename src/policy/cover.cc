@@ -89,10 +89,11 @@ bool common_paths(const std::vector<std::string>& ceiling, std::vector<std::stri
   return !run.empty();
 }
 
-// `automatic` admits TLS and HTTP; tcp is not classified and admits anything.
-bool protocol_covers(Protocol outer, Protocol inner) {
-  if (outer == inner || outer == Protocol::tcp) return true;
-  return outer == Protocol::automatic && inner != Protocol::tcp;
+// `automatic` admits TLS and HTTP; tcp admits anything, unless it names one protocol.
+bool protocol_covers(const NetworkRule& outer, const NetworkRule& inner) {
+  if (outer.protocol == Protocol::tcp) return outer.speaks.empty() || outer.speaks == inner.speaks;
+  if (outer.protocol == inner.protocol) return true;
+  return outer.protocol == Protocol::automatic && inner.protocol != Protocol::tcp;
 }
 
 }  // namespace
@@ -115,8 +116,8 @@ bool rule_covers(const NetworkRule& outer, const NetworkRule& inner) {
   });
   return subject_covers(outer, inner) && addresses && ports_cover(outer.ports, inner.ports) &&
          names_cover(outer.methods, inner.methods) && paths_cover(outer.paths, inner.paths) &&
-         names_cover(outer.programs, inner.programs) && protocol_covers(outer.protocol, inner.protocol) &&
-         (!outer.ask || inner.ask);
+         names_cover(outer.programs, inner.programs) && protocol_covers(outer, inner) &&
+         (outer.tls == TlsMode::passthrough || inner.tls != TlsMode::passthrough) && (!outer.ask || inner.ask);
 }
 
 bool deny_covers(const NetworkRule& outer, const NetworkRule& inner) {
@@ -137,9 +138,11 @@ std::optional<NetworkRule> intersect(const NetworkRule& ceiling, const NetworkRu
   if (out.ports.empty() || !common_names(ceiling.methods, out.methods) || !common_paths(ceiling.paths, out.paths) ||
       !common_names(ceiling.programs, out.programs))
     return std::nullopt;
-  if (!protocol_covers(ceiling.protocol, run.protocol)) {
-    if (!protocol_covers(run.protocol, ceiling.protocol)) return std::nullopt;
+  if (!protocol_covers(ceiling, run)) {
+    if (!protocol_covers(run, ceiling)) return std::nullopt;
     out.protocol = ceiling.protocol;
+    out.speaks = ceiling.speaks;
+    if (out.tls == TlsMode::unset) out.tls = ceiling.tls;
   }
   if (ceiling.tls == TlsMode::inspect && run.tls == TlsMode::passthrough) return std::nullopt;
   out.ask = run.ask || ceiling.ask;
@@ -161,8 +164,8 @@ bool same_rule(const NetworkRule& a, const NetworkRule& b) {
                       [](const PortRange& p, const PortRange& q) { return p.first == q.first && p.last == q.last; });
   };
   return a.host == b.host && a.address == b.address && same_ports(a.ports, b.ports) && a.methods == b.methods &&
-         a.paths == b.paths && a.protocol == b.protocol && a.tls == b.tls && a.programs == b.programs &&
-         a.addresses == b.addresses && a.ask == b.ask;
+         a.paths == b.paths && a.protocol == b.protocol && a.speaks == b.speaks && a.tls == b.tls &&
+         a.programs == b.programs && a.addresses == b.addresses && a.ask == b.ask;
 }
 
 }  // namespace stockade::policy

@@ -171,6 +171,8 @@ Verdict judge_request(const Network& network, std::string_view host, uint16_t po
           connect.where};
 }
 
+bool reads_plain(const NetworkRule& rule) { return rule.protocol == Protocol::tcp && rule.tls != TlsMode::passthrough; }
+
 bool is_intercepted(const NetworkRule& rule) {
   return rule.tls == TlsMode::inspect && (rule.protocol == Protocol::automatic || rule.protocol == Protocol::tls);
 }
@@ -194,7 +196,8 @@ bool reads_content(const Network& network) {
 }  // namespace
 
 bool inspects_secrets(const Network& network) {
-  return secrets_level(network) != InspectionLevel::off && reads_content(network);
+  return secrets_level(network) != InspectionLevel::off &&
+         (reads_content(network) || std::any_of(network.allow.begin(), network.allow.end(), reads_plain));
 }
 
 bool inspects_injection(const Network& network) {
@@ -207,7 +210,8 @@ std::string_view to_string(InspectionLevel level) {
 }
 
 bool intercepts(const Network& network) {
-  return std::any_of(network.allow.begin(), network.allow.end(), is_intercepted);
+  return std::any_of(network.allow.begin(), network.allow.end(),
+                     [](const NetworkRule& rule) { return is_intercepted(rule) || reads_plain(rule); });
 }
 
 }  // namespace stockade::policy

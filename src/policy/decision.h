@@ -38,7 +38,10 @@ const NetworkRule* denied_address(const Network& network, const IpAddress& addre
 Verdict judge_request(const Network& network, std::string_view canonical_host, uint16_t port, std::string_view method,
                       std::string_view path);
 
-// Whether what a connection by this rule carries inside TLS is read, and whether any rule asks for that.
+// Whether the bytes of a connection by this rule of protocol tcp are read: its startup, what its client sends, and the
+// TLS that begins in it.
+bool reads_plain(const NetworkRule& rule);
+// Whether what a connection by this rule carries inside TLS is read as HTTP, and whether TLS is opened by any rule.
 bool is_intercepted(const NetworkRule& rule);
 bool intercepts(const Network& network);
 

@@ -24,7 +24,7 @@ std::string rule_text(const NetworkRule& rule) {
   if (!rule.paths.empty()) text += fmt::format(", paths {}", join_words(rule.paths));
   if (!rule.programs.empty()) text += fmt::format(", from {}", join_words(rule.programs));
   constexpr const char* kProtocols[] = {"", ", TLS", ", plain HTTP", ", any protocol"};
-  return text + kProtocols[static_cast<int>(rule.protocol)];
+  return text + (rule.speaks.empty() ? std::string(kProtocols[static_cast<int>(rule.protocol)]) : ", " + rule.speaks);
 }
 
 std::string_view access_text(Access access) {
@@ -153,7 +153,8 @@ class Comparison {
                          [&](const NetworkRule& other) { return deny_covers(other, rule); });
     };
     for (const NetworkRule& rule : b.allow)
-      if (!covered(a.allow, rule)) wider(fmt::format("{} can be reached", rule_text(rule)));
+      if (!covered(a.allow, rule))
+        wider(fmt::format("{} can be reached{}", rule_text(rule), rule.tls == TlsMode::passthrough ? ", unread" : ""));
     for (const NetworkRule& rule : a.allow)
       if (!covered(b.allow, rule)) narrower(fmt::format("{} can no longer be reached", rule_text(rule)));
     for (const NetworkRule& rule : a.deny)

@@ -156,7 +156,7 @@ class Writer {
     if (!rule.paths.empty()) json_.key("paths").strings(rule.paths);
     if (allow) {
       constexpr const char* kProtocols[] = {"auto", "tls", "http", "tcp"};
-      json_.key("protocol").string(kProtocols[static_cast<int>(rule.protocol)]);
+      json_.key("protocol").string(rule.speaks.empty() ? kProtocols[static_cast<int>(rule.protocol)] : rule.speaks);
       if (rule.tls == TlsMode::passthrough) json_.key("tls").string("passthrough");
       if (rule.tls == TlsMode::inspect) json_.key("tls").string("inspect");
       if (!rule.programs.empty()) json_.key("programs").strings(rule.programs);

@@ -161,8 +161,8 @@ class Explanation {
     if (network.allow.empty()) return;
     say("Private, local and metadata addresses are refused, also behind an allowed name, unless a rule names them.");
     if (inspects_secrets(network))
-      say("Requests that can be read are searched for secrets: {}{}.",
-          secrets_level(network) == InspectionLevel::deny ? "one that holds any is refused"
+      say("Requests and plain protocols that can be read are searched for secrets: {}{}.",
+          secrets_level(network) == InspectionLevel::deny ? "what holds any is refused"
                                                           : "what is found is logged, and passes",
           network.inspect.secrets ? "" : " (default)");
     if (inspects_injection(network))
@@ -175,14 +175,14 @@ class Explanation {
       say("Servers may also prove themselves by the authorities in {}.", file);
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());
     const bool unread = std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
-      return rule.protocol != Protocol::http && !is_intercepted(rule);
+      return rule.protocol != Protocol::http && !is_intercepted(rule) && !reads_plain(rule);
     });
     if (intercepts(network))
       say("Where TLS is opened, the run's own certificate authority stands in for the server, whom we verify; programs "
           "that "
           "bring roots of their own and read none of the usual variables refuse it.");
     if (unread)
-      say("Where TLS passes through or the protocol is tcp, only name, port and bytes are judged: what is sent there "
+      say("Where TLS passes through, only name, port and bytes are judged: what is sent there "
           "is not read, "
           "and the agent's own key for such a host would not be seen.");
   }
@@ -190,12 +190,15 @@ class Explanation {
   void allow_rule(const NetworkRule& rule) {
     constexpr const char* kProtocols[] = {"TLS that passes through, or plain HTTP", "TLS that passes through",
                                           "plain HTTP, whose Host, method and path are judged",
-                                          "any protocol, not classified"};
+                                          "any protocol, which passes through unread"};
     constexpr const char* kOpened[] = {"TLS that is opened, or plain HTTP; Host, method and path are judged",
                                        "TLS that is opened; Host, method and path are judged"};
     const auto protocol = static_cast<size_t>(rule.protocol);
-    std::string text = fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports),
-                                   is_intercepted(rule) ? kOpened[protocol] : kProtocols[protocol]);
+    std::string what = is_intercepted(rule) ? kOpened[protocol] : kProtocols[protocol];
+    if (reads_plain(rule))
+      what = fmt::format("{}, whose startup is judged, also inside TLS, which is opened",
+                         rule.speaks.empty() ? "any protocol" : rule.speaks);
+    std::string text = fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports), what);
     if (!rule.methods.empty()) text += fmt::format("; only {}", join_words(rule.methods));
     if (!rule.paths.empty()) text += fmt::format("; only paths {}", join_words(rule.paths));
     if (rule.protocol == Protocol::http && rule.methods.empty() && rule.paths.empty())

@@ -395,6 +395,22 @@ TEST_F(Layers, CheckAcrossFields) {
               HasSubstr("every host"));
   EXPECT_THAT(render(with_policy("network: { allow: [{ address: 93.0.0.0/8, tls: passthrough }] }\n").warnings),
               HasSubstr("wide range"));
+  EXPECT_THAT(
+      errors("network: { allow: [{ host: a.example, protocol: mysql }, { host: a.example, protocol: tcp }] }\n"),
+      HasSubstr("two protocols on the same port"));
+}
+
+TEST_F(Layers, WarnWhereInspectionIsBlind) {
+  const auto warned = [&](const std::string& text) { return render(with_policy(text).warnings); };
+  const std::string rules =
+      "network:\n  allow:\n    - { host: a.example, tls: passthrough }\n"
+      "    - { host: b.example, protocol: tcp, tls: passthrough }\n    - { host: s.example, ports: [22], protocol: tcp "
+      "}\n"
+      "    - { host: db.example, ports: [5432], protocol: tcp }\n";
+  EXPECT_THAT(warned(rules), HasSubstr("not searched for secrets: a.example and b.example"));
+  EXPECT_THAT(warned(rules), HasSubstr("s.example: SSH is encrypted by itself"));
+  EXPECT_THAT(warned(rules), Not(HasSubstr("db.example")));
+  EXPECT_THAT(warned(rules + "  inspect: { secrets: off }\n"), Not(HasSubstr("searched")));
 }
 
 TEST_F(Layers, RunThePolicysTestsOnTheEffectivePolicy) {

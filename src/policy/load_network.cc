@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "policy/decision.h"
 #include "policy/glob.h"
@@ -10,7 +11,12 @@ namespace stockade::policy {
 namespace {
 
 constexpr std::string_view kTls[] = {"inspect", "passthrough"};
-constexpr std::string_view kProtocols[] = {"auto", "tls", "http", "tcp"};
+constexpr auto kProtocols = [] {
+  std::array<std::string_view, 4 + std::size(kPlainProtocols)> all{"auto", "tls", "http", "tcp"};
+  std::ranges::copy(kPlainProtocols, all.begin() + 4);
+  return all;
+}();
+constexpr size_t kFirstPlain = 4;  // the rest of kProtocols
 constexpr std::string_view kLevels[] = {"off", "log", "redact", "ask", "deny"};
 constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"};
 
@@ -221,10 +227,13 @@ class RuleEntry {
 
   void load_protocol() {
     if (const Node* protocol = fields_["protocol"]) {
-      if (const auto chosen = reader_.choice(*protocol, fields_.path("protocol"), kProtocols))
+      const auto chosen = reader_.choice(*protocol, fields_.path("protocol"), kProtocols);
+      if (!chosen)
+        bad_ = true;
+      else if (*chosen < kFirstPlain)
         rule_.protocol = static_cast<Protocol>(*chosen);
       else
-        bad_ = true;
+        name_plain_protocol(kProtocols[*chosen]);
     }
     if (const Node* tls = fields_["tls"]) {
       const auto chosen = reader_.choice(*tls, fields_.path("tls"), kTls);
@@ -237,6 +246,11 @@ class RuleEntry {
       const auto on = reader_.boolean(*ask, fields_.path("ask"));
       if (on && *on) reader_.unbuilt(*ask, fields_.path("ask") + ": true", "approvals come with the monitor");
     }
+  }
+
+  void name_plain_protocol(std::string_view name) {
+    rule_.protocol = Protocol::tcp;
+    rule_.speaks = name;
   }
 
   void load_programs() {
@@ -281,11 +295,11 @@ class RuleEntry {
                       "write `tls: inspect` or `tls: passthrough` (or `protocol: http | tcp`)");
       bad_ = true;
     }
-    if (rule_.tls == TlsMode::inspect && !tls)
-      error(
-          *fields_["tls"],
-          fmt::format("there is no TLS to inspect in `protocol: {}`", kProtocols[static_cast<size_t>(rule_.protocol)]),
-          "leave `tls` out");
+    if (rule_.tls == TlsMode::inspect && rule_.protocol == Protocol::http)
+      error(*fields_["tls"], "there is no TLS to inspect in `protocol: http`", "leave `tls` out");
+    if (rule_.tls == TlsMode::passthrough && !rule_.speaks.empty())
+      error(*fields_["tls"], fmt::format("`protocol: {}` is read, and `tls: passthrough` reads nothing", rule_.speaks),
+            "leave `tls` out, or write `protocol: tcp`");
     const bool judged = rule_.protocol == Protocol::http || is_intercepted(rule_);
     if ((!rule_.methods.empty() || !rule_.paths.empty()) && !judged)
       error(fields_["methods"] ? *fields_["methods"] : *fields_["paths"],

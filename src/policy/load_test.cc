@@ -152,6 +152,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "between slashes"},
         Refused{"method_in_tls", allow("{ host: a.example, tls: passthrough, methods: [GET] }"), "p.yaml:4:53",
                 "can't be judged"},
+        Refused{"unread_protocol", allow("{ host: a.example, protocol: mysql, tls: passthrough }"), "p.yaml:4:48",
+                "reads nothing"},
+        Refused{"unknown_protocol", allow("{ host: a.example, protocol: mysq }"), "p.yaml:4:36", "did you mean mysql?"},
         Refused{"path_in_tcp", allow("{ host: a.example, protocol: tcp, paths: [/a] }"), "p.yaml:4:48",
                 "can't be judged"},
         Refused{"addresses_of_address", allow("{ address: 192.0.2.1, tls: passthrough, addresses: [10.0.0.0/8] }"),
@@ -262,6 +265,7 @@ network:
     - { host: mirror.example, ports: [80], protocol: http, methods: [GET, POST], paths: [/v1/**] }
     - { host: db.internal, ports: [5432], protocol: tcp, addresses: [10.0.0.0/8] }
     - { address: 192.0.2.0/24, tls: passthrough }
+    - { host: shop.internal, ports: [3307], protocol: mysql, tls: inspect }
   deny: [{ host: gist.github.com }]
   resolver: 192.0.2.53:53
   trust: []
@@ -288,6 +292,8 @@ tests:
   EXPECT_EQ(policy.network.allow[0].where.column, 7);
   EXPECT_EQ(policy.network.allow[0].ports[1].last, 8010);
   EXPECT_EQ(policy.network.allow[3].ports[0].first, 443);
+  EXPECT_EQ(policy.network.allow[4].protocol, Protocol::tcp);
+  EXPECT_EQ(policy.network.allow[4].speaks, "mysql");
   EXPECT_EQ(policy.files[0].host, "/home/ada/project");
   EXPECT_EQ(policy.files[0].sockets[0], "/home/ada/project/run/x.sock");
   EXPECT_EQ(policy.files[1].host, "/home/ada/inbox/today");

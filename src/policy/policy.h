@@ -80,6 +80,10 @@ struct Sandbox {
 // ---- wall 3: network
 // -------------------------------------------------------------------------------------------------
 enum class Protocol { automatic, tls, http, tcp };
+// Protocols that `protocol` may name beside these; such a rule is one of tcp.
+inline constexpr std::string_view kPlainProtocols[] = {"postgresql", "mysql", "redis", "mongodb", "smtp",
+                                                       "imap",       "pop3",  "ftp",   "ldap",    "xmpp",
+                                                       "ssh",        "git",   "amqp",  "mqtt",    "nats"};
 enum class TlsMode { unset, passthrough, inspect };
 
 struct PortRange {
@@ -95,7 +99,8 @@ struct NetworkRule {
   std::vector<std::string> methods;  // empty: any
   std::vector<std::string> paths;    // globs; empty: any
   Protocol protocol = Protocol::automatic;
-  TlsMode tls = TlsMode::unset;
+  std::string speaks;                 // protocol tcp: one of kPlainProtocols; empty: by port, else by first bytes
+  TlsMode tls = TlsMode::unset;       // protocol tcp: unset is inspect
   std::vector<std::string> programs;  // empty: any
   std::vector<Cidr> addresses;        // otherwise forbidden ranges into which this name may resolve
   bool ask = false;
@@ -108,7 +113,7 @@ struct NetworkRule {
 enum class InspectionLevel { off, log, redact, ask, deny };
 std::string_view to_string(InspectionLevel level);
 
-// Of what can be read: plain HTTP, and TLS that is opened.
+// Of what can be read: plain HTTP, TLS that is opened, and other protocols that are not passed through.
 struct Inspection {
   std::optional<InspectionLevel> secrets;    // on their way out; absent: deny
   std::optional<InspectionLevel> injection;  // orders to the model in what comes back; absent: deny

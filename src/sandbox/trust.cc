@@ -18,6 +18,8 @@ constexpr std::array kBundleVariables = {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", 
                                          "PIP_CERT",      "CARGO_HTTP_CAINFO",  "AWS_CA_BUNDLE",  "NIX_SSL_CERT_FILE"};
 // These add to roots of their own.
 constexpr std::array kAdditionVariables = {"NODE_EXTRA_CA_CERTS", "DENO_CERT"};
+// libpq binds the login to the server's certificate where it can, and no one who opens TLS can show that one.
+constexpr std::pair kNoChannelBinding = {"PGCHANNELBINDING", "disable"};
 
 Mount bundle(std::string target, std::string content) {
   if (!content.empty() && !content.ends_with('\n')) content += '\n';
@@ -44,6 +46,7 @@ Result<void> add_trust(const HostTree& tree, std::vector<Mount>& mounts,
   mounts.push_back(bundle(kAuthorityAlone, ""));
   for (const char* name : kBundleVariables) variables.emplace_back(name, places.front());
   for (const char* name : kAdditionVariables) variables.emplace_back(name, kAuthorityAlone);
+  variables.emplace_back(kNoChannelBinding.first, kNoChannelBinding.second);
   return {};
 }
 

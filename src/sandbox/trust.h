@@ -1,7 +1,7 @@
 // How programs inside come to trust the run's own certificate authority, where rules open TLS: the bundles of the
 // host's roots that are there end with it, and the variables of programs that bring a bundle of their own name one of
-// these files. Nothing else of the program is touched, and no wall depends on it: a program that trusts neither is
-// refused by itself.
+// these files. PostgreSQL's clients are told not to bind their login to the certificate. Nothing else of the program is
+// touched, and no wall depends on it: a program that trusts neither is refused by itself.
 #pragma once
 
 #include <string>

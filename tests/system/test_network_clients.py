@@ -75,7 +75,7 @@ def test_git_over_https(online):
         for line in ("git init -q work", "git -C work commit -q --allow-empty -m first",
                      "git clone -q --bare work files/repo.git", "git -C files/repo.git update-server-info"):
             subprocess.run(line.split(), cwd=online.internet.path, check=True, env=environment, capture_output=True)
-    done = online.sh("git -c http.sslCAInfo=/ca.pem clone -q https://git.test/files/repo.git && git -C repo log --format=%s",
+    done = online.sh("GIT_SSL_CAINFO=/ca.pem git clone -q https://git.test/files/repo.git && git -C repo log --format=%s",
                      policy=policy(online))
     assert (done.status, done.stdout) == (0, "first\n"), done
     assert_reached(online, "git.test:443")
