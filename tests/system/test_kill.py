@@ -30,9 +30,10 @@ while True: time.sleep(1)
 def start_stubborn(person, name="stubborn"):
     run = person.start("/usr/bin/python3", "-c", STUBBORN, name=name, policy=POLICY)
     run.wait_for_file(person.work / "ready")
-    # ten of the agent, init, inspector, dialer, observer
-    run.wait_until(lambda: len(descendants(run.process.pid)) >= 14, "all processes are there")
-    return run, descendants(run.process.pid)
+    run.wait_for_parts()
+    pids = descendants(run.process.pid)
+    assert len(pids) >= 14  # ten of the agent, init, inspector, dialer, observer
+    return run, pids
 
 
 def gone_after(pids, limit):
@@ -44,10 +45,6 @@ def gone_after(pids, limit):
             raise AssertionError(f"still alive after {limit} s: {[p for p in pids if alive(p)]}")
         time.sleep(0.001)
     return time.monotonic() - begin
-
-
-def comm(pid):
-    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def is_running(pid):
@@ -119,9 +116,11 @@ def test_a_paused_run_can_be_killed(stockade):
 
 
 def test_a_load_that_holds_init_back_can_be_paused_and_killed(stockade):
-    """Of an ordinary user, init has the agent's uid, and no cgroup holds the run: the agent may try to make it slow."""
+    """Of an ordinary user, init has the agent's uid, and no cgroup holds the run: the agent may try to make it slow. Each
+    process inside counts in a page of its own workspace: from the pause on, none gets any further."""
+    counts = stockade.write(stockade.work / "counts", bytes(201 * 8))
     run = stockade.start("/usr/bin/python3", "-c", textwrap.dedent("""
-        import os, time
+        import mmap, os, time
         for attack in (lambda: os.setpriority(os.PRIO_PROCESS, 1, 19), lambda: os.setpriority(os.PRIO_USER, 0, 19),
                        lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))):
             try:
@@ -129,23 +128,31 @@ def test_a_load_that_holds_init_back_can_be_paused_and_killed(stockade):
                 print("done", flush=True)
             except PermissionError:
                 pass
+        counts = memoryview(mmap.mmap(os.open("counts", os.O_RDWR), 201 * 8)).cast("Q")
         waiting, start = os.pipe()
-        for _ in range(200):
+        for i in range(200):
             if os.fork() == 0:
                 os.close(start)
                 os.read(waiting, 1)
                 while True:
-                    pass
+                    counts[i] += 1
         open("spinning", "w").close()
         os.close(start)
         while True:
-            pass
+            counts[200] += 1
         """), policy=POLICY)
     run.wait_for_file(stockade.work / "spinning")
+    init = run.wait_for_parts()["init"]
     for _ in range(3):
         assert stockade.stockade("pause", "it").status == 0
-        assert not any(is_running(pid) for pid in descendants(run.process.pid))
+        stood = counts.read_bytes()
+        inside = descendants(init)
+        assert len(inside) == 201
+        # One that freezes may be woken inside the kernel, and sleeps on: it runs for a moment, but none of its own code.
+        run.wait_until(lambda: not any(is_running(pid) for pid in inside), "nothing inside runs")
+        assert counts.read_bytes() == stood
         assert stockade.stockade("resume", "it").status == 0
+    run.wait_until(lambda: counts.read_bytes() != stood, "it goes on")
     began = time.monotonic()
     assert stockade.stockade("kill", "it").status == 0
     assert time.monotonic() - began < 2 * SLOWNESS
@@ -172,9 +179,7 @@ def test_a_later_verb_clears_away_what_a_dead_supervisor_left(stockade, dies):
 @pytest.mark.parametrize("part", ["supervisor", "inspector", "dialer", "observer", "init"])
 def test_kill_9_of_a_part_ends_the_whole_sandbox_within_100_ms(stockade, part):
     run, pids = start_stubborn(stockade)
-    names = {comm(pid).removeprefix("stockade-"): pid for pid in pids}
-    victim = run.process.pid if part == "supervisor" else names[part]
-    kill(victim)
+    kill(run.wait_for_parts()[part])
     gone_after(pids, 0.1)
     done = run.wait()
     assert done.status == (-9 if part == "supervisor" else 137), done
