@@ -48,6 +48,12 @@ Result<void> check(const Rule& rule) {
   return {};
 }
 
+std::string lines(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out.append(text).append("\n");
+  return out;
+}
+
 // What the database looks for besides the rules, by the order of their patterns.
 std::vector<std::pair<std::string, Trigger>> marks_of(const std::vector<Rule>& rules) {
   std::vector<std::pair<std::string, Trigger>> marks = {{"\\x1f\\x8b\\x08", Trigger::gzip},
@@ -78,7 +84,7 @@ struct CompiledRules::Layout {
   uint32_t database_at = 0;
   uint32_t size = 0;  // of it all
 };
-static_assert(std::is_trivially_copyable_v<CompiledRules::Record> && sizeof(CompiledRules::Record) == 48);
+static_assert(std::is_trivially_copyable_v<CompiledRules::Record> && sizeof(CompiledRules::Record) == 56);
 
 Result<std::shared_ptr<const CompiledRules>> CompiledRules::compile(const std::vector<Rule>& rules) {
   if (rules.size() > kSecretRuleLimit) return fail(ErrorKind::limit, "more than {} rules", kSecretRuleLimit);
@@ -98,6 +104,7 @@ Result<std::shared_ptr<const CompiledRules>> CompiledRules::compile(const std::v
     records.push_back({.id = keep(rule.id),
                        .title = keep(rule.title),
                        .pattern = keep(rule.pattern),
+                       .keywords = keep(lines(rule.keywords)),
                        .entropy = rule.entropy,
                        .span = static_cast<uint32_t>(rule.span),
                        .validators = validators,

@@ -25,7 +25,8 @@ class CompiledRules {
   struct Record {
     Text id;
     Text title;
-    Text pattern;  // empty for phrases
+    Text pattern;   // empty for phrases
+    Text keywords;  // each with a line feed behind it
     double entropy = 0;
     uint32_t span = 0;
     uint16_t validators = 0;  // a bit each

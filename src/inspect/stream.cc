@@ -104,9 +104,15 @@ size_t StreamScanner::hold_beginning() const {
   while (word > floor && is_of_word(buffer_[word - 1])) --word;
   size_t from = size;
   const std::string_view last = std::string_view(buffer_).substr(word);
-  for (const Rule& rule : scanner_->engine().rules())
-    for (const std::string& prefix : rule.keywords)
+  const CompiledRules& rules = scanner_->engine().rules();
+  for (const auto& rule : rules.rules()) {
+    std::string_view keywords = rules.text(rule.keywords);
+    while (!keywords.empty()) {
+      const std::string_view prefix = keywords.substr(0, keywords.find('\n'));
+      keywords.remove_prefix(prefix.size() + 1);
       if (prefix.size() >= kPrefixLeast) from = std::min(from, word + std::min(last.find(prefix), last.size()));
+    }
+  }
   if (const auto block = open_key_block()) from = std::min(from, std::max(*block, floor));
   return from;
 }
