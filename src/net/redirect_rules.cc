@@ -284,8 +284,8 @@ Result<Fd> install_owned_redirect_rules(const LocalTraffic& local) {
   if (auto done = socket.request(batch, 1); !done) {
     const int number = done.error().error_number();
     if (number != EEXIST && number != EPERM) return std::unexpected(refused(std::move(done).error()));
-    return std::unexpected(Error(ErrorKind::unavailable, "another Stockade holds this network already")
-                               .hint("'stockade ps' shows who; the network of a sandbox can't be attached to"));
+    return std::unexpected(Error(ErrorKind::unavailable, "there are nft tables called stockade inside already")
+                               .hint("'stockade ps' shows who holds them; a sandbox's network can't be attached to"));
   }
   return socket.release();
 }

@@ -110,6 +110,11 @@ Result<std::vector<Cidr>> routed_prefixes(int socket) {
   return prefixes;
 }
 
+Error held_already() {
+  return Error(ErrorKind::unavailable, "another Stockade is attached to this network already")
+      .hint("'stockade ps' shows which; stop it first, or wait a moment if it was just stopped");
+}
+
 // The link, up at this end, its other end inside `network`.
 Result<void> make_link(NetlinkSocket& here, int network) {
   NetlinkBatch batch;
@@ -131,9 +136,7 @@ Result<void> make_link(NetlinkSocket& here, int network) {
   batch.finish();
   auto done = here.request(batch, 1);
   if (done) return {};
-  if (done.error().error_number() == EEXIST)
-    return std::unexpected(Error(ErrorKind::unavailable, fmt::format("there is a link called {} inside", kLink))
-                               .hint("another Stockade is attached, or was this moment: try again"));
+  if (done.error().error_number() == EEXIST) return std::unexpected(held_already());
   return std::unexpected(
       std::move(done).error().context("make a link into the target").hint("needs veth in the kernel: modprobe veth"));
 }
@@ -248,11 +251,12 @@ Result<uint32_t> cut_connections(int diag, const std::vector<IpAddress>& own) {
 Result<TransparentListeners> open_listeners() {
   auto listeners = open_transparent_listeners(false);
   if (listeners || listeners.error().error_number() != EADDRINUSE) return listeners;
-  return std::unexpected(
-      std::move(listeners)
-          .error()
-          .kind(ErrorKind::unavailable)
-          .hint("the firewall listens on ports 2 and 53 of the target: end what uses them there, a resolver perhaps"));
+  if (::if_nametoindex(kLink) != 0) return std::unexpected(held_already());
+  return std::unexpected(std::move(listeners)
+                             .error()
+                             .kind(ErrorKind::unavailable)
+                             .hint("the firewall listens on ports 2 and 53 inside: end what uses them there, a resolver "
+                                   "perhaps; a sandbox of 'stockade run' has its firewall already"));
 }
 
 }  // namespace

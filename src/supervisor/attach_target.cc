@@ -36,9 +36,12 @@ Result<void> require_network_namespace(int fd, const std::string& path) {
                              .hint("--netns takes a file like /run/netns/NAME or /proc/PID/ns/net"));
 }
 
-// Also the network that the dialer would go out by: it can't be behind itself.
+// The network that the dialer would go out by can't be behind itself; and the machine's own is where kernel threads
+// are, which is not always where the first process is.
 Result<void> refuse_own_network(const NamespaceId& network) {
-  for (const char* path : {"/proc/self/ns/net", "/proc/1/ns/net"}) {
+  std::vector<const char*> places = {"/proc/self/ns/net", "/proc/1/ns/net"};
+  if (process_name(2) == "kthreadd") places.push_back("/proc/2/ns/net");
+  for (const char* path : places) {
     const auto own = namespace_id(path);
     if (own && *own == network)
       return std::unexpected(
