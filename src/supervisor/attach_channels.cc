@@ -24,6 +24,7 @@ namespace {
 constexpr size_t kDescriptorLimit = 65536;  // of all members together
 constexpr size_t kMapsLimit = 8 << 20;
 constexpr size_t kEntryLimit = 5000;        // looked at for socket files
+constexpr ino_t kFirstPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO
 constexpr size_t kReportLimit = 50;         // of one kind
 
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
@@ -211,7 +212,9 @@ void find_shared_memory(const Member& member, Report& uncovered) {
 // Socket files that somebody else bound, where they usually lie and where one is mounted alone.
 class SocketFiles {
  public:
-  SocketFiles(const Member& member, Report& uncovered) : member_(member), uncovered_(uncovered) {}
+  // `own`: those that were bound from inside.
+  SocketFiles(const Member& member, const std::set<std::pair<uint64_t, uint32_t>>& own, Report& uncovered)
+      : member_(member), own_(own), uncovered_(uncovered) {}
 
   void find() {
     const std::string root = fmt::format("/proc/{}/root", member_.pid);
@@ -236,7 +239,8 @@ class SocketFiles {
 
   void look_at(const std::string& root, const std::string& path) {
     struct stat status;
-    if (::lstat((root + path).c_str(), &status) == 0 && S_ISSOCK(status.st_mode))
+    if (::lstat((root + path).c_str(), &status) < 0 || !S_ISSOCK(status.st_mode)) return;
+    if (!own_.contains({status.st_dev, static_cast<uint32_t>(status.st_ino)}))
       uncovered_.add(fmt::format("the socket file {} is in reach of {}", escape_for_terminal(path), whose(member_.pid)));
   }
 
@@ -254,18 +258,23 @@ class SocketFiles {
   }
 
   const Member& member_;
+  const std::set<std::pair<uint64_t, uint32_t>>& own_;
   Report& uncovered_;
   size_t count_ = 0;
 };
 
-void find_socket_files(const AttachSurvey& survey, Report& uncovered) {
+Result<void> find_socket_files(int diag, const AttachSurvey& survey, Report& uncovered) {
+  STOCKADE_ASSIGN(const auto bound, net::list_bound_unix_sockets(diag));
+  std::set<std::pair<uint64_t, uint32_t>> own;
+  for (const net::BoundUnixSocket& socket : bound) own.emplace(socket.device, socket.inode);
   std::set<NamespaceId> seen;
   for (const Member& member : survey.members) {
     const auto mounts = namespace_id(fmt::format("/proc/{}/ns/mnt", member.pid));
     // One report for the host's own, and one look at each other.
     if (!mounts || shares(member.pid, "mnt") || !seen.insert(*mounts).second) continue;
-    SocketFiles(member, uncovered).find();
+    SocketFiles(member, own, uncovered).find();
   }
+  return {};
 }
 
 }  // namespace
@@ -281,6 +290,8 @@ Result<void> survey_channels(const AttachTarget& target, int diag, AttachSurvey&
   STOCKADE_ASSIGN(const auto after, waiting_sockets(diag));
   find_foreign_sockets(before, after, own, survey);
   std::vector<std::string> found;
+  if (const auto ours = namespace_id("/proc/self/ns/pid"); !ours || ours->inode != kFirstPidNamespace)
+    found.push_back("this runs in a pid namespace of its own (a container): members outside of it can't be seen");
   {
     Report uncovered(found);
     for (const Member& member : survey.members) {
@@ -290,7 +301,7 @@ Result<void> survey_channels(const AttachTarget& target, int diag, AttachSurvey&
   }
   {
     Report uncovered(found);
-    find_socket_files(survey, uncovered);
+    STOCKADE_TRY(find_socket_files(diag, survey, uncovered));
   }
   survey.uncovered.insert(survey.uncovered.end(), found.begin(), found.end());
   return {};
