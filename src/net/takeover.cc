@@ -287,6 +287,8 @@ Result<EnteredNetwork> enter_network(int network) {
   entered.anchor_links = links.release();
   if (::setns(network, CLONE_NEWNET) < 0) return fail_errno("enter the target's network namespace");
   STOCKADE_ASSIGN(entered.diag, open_socket_diag());
+  STOCKADE_ASSIGN(NetlinkSocket inside, NetlinkSocket::open(NETLINK_ROUTE));
+  entered.links = inside.release();
   return entered;
 }
 
@@ -295,7 +297,7 @@ Result<Takeover> take_over(EnteredNetwork entered, std::vector<LocalPort> closed
   taken.anchor = std::move(entered.anchor);
   taken.diag = std::move(entered.diag);
   STOCKADE_TRY(require_loopback());
-  STOCKADE_ASSIGN(NetlinkSocket inside, NetlinkSocket::open(NETLINK_ROUTE));
+  NetlinkSocket inside(std::move(entered.links));
   NetlinkSocket outside(std::move(entered.anchor_links));
   LocalTraffic local{{}, std::move(closed_ports)};
   STOCKADE_ASSIGN(local.own_addresses, own_addresses(inside.fd()));

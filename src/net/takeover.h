@@ -43,6 +43,7 @@ struct EnteredNetwork {
   Fd anchor;
   Fd anchor_links;  // an rtnetlink socket there
   Fd diag;
+  Fd links;  // rtnetlink, inside
 };
 Result<EnteredNetwork> enter_network(int network);
 Result<Takeover> take_over(EnteredNetwork entered, std::vector<LocalPort> closed_ports);

@@ -13,6 +13,7 @@
 #include "event/log.h"
 #include "loop/loop.h"
 #include "monitor/limits.h"
+#include "net/outer_links.h"
 #include "policy/decision.h"
 #include "policy/effective.h"
 #include "sandbox/seccomp_filter.h"
@@ -129,6 +130,7 @@ class Attachment final : public ControlHandler, public egress::Authority {
   std::optional<event::AuditLog> log_;
   monitor::LimitMonitor limits_;
   std::optional<net::Takeover> taken_;
+  Fd closed_links_;  // the socket that an nft table of ours lives with
   std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
   std::unique_ptr<egress::EgressLink> egress_;
   std::unique_ptr<ControlServer> control_;
@@ -223,7 +225,9 @@ Result<void> Attachment::start() {
   ::prctl(PR_SET_DUMPABLE, 0);
   STOCKADE_ASSIGN(auto signals, catch_signals());
   STOCKADE_ASSIGN(auto entry, AttachEntry::start(settings_.target));
-  STOCKADE_ASSIGN(const auto survey, survey_target(settings_.target, entry.diag(), entry.pid()));
+  STOCKADE_ASSIGN(const auto outer_links, net::find_outer_links(settings_.target.network.get(), entry.links()));
+  const bool closes_links = outer_links && !settings_.target.enter_owner;
+  STOCKADE_ASSIGN(const auto survey, survey_target(settings_.target, {entry.diag(), entry.pid(), closes_links}));
   if (!survey.refusals.empty()) return std::unexpected(refusal(settings_.target, survey.refusals));
   STOCKADE_TRY(open_directory());
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
@@ -231,6 +235,12 @@ Result<void> Attachment::start() {
   STOCKADE_TRY(start_workers());
   STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   STOCKADE_ASSIGN(taken_, entry.take_over(survey.closed_ports));
+  if (closes_links) {
+    auto closed = net::close_outer_links(*outer_links, "stockade-" + record_.id);
+    // A second wall; where somebody inside can send packets past the first one, there is no doing without it.
+    if (!closed && survey.sends_packets) return std::unexpected(std::move(closed).error());
+    if (closed) closed_links_ = std::move(*closed);
+  }
   egress_->pass_listeners(std::move(taken_->listeners));
   STOCKADE_TRY(record_takeover(survey));
   if (settings_.target.pid != 0)
@@ -401,6 +411,7 @@ Result<std::string> Attachment::control_kill(const std::string& who, const std::
 // ---- the end ------------------------------------------------------------------------------------------------------
 
 void Attachment::give_back() {
+  closed_links_.reset();
   if (!taken_) return;
   remove_anchor(*taken_);
   taken_.reset();

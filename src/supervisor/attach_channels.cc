@@ -64,8 +64,12 @@ class Report {
 
 class DescriptorSurvey {
  public:
-  DescriptorSurvey(const AttachTarget& target, AttachSurvey& survey)
-      : target_(target), refusals_(survey.refusals), uncovered_(survey.uncovered) {
+  DescriptorSurvey(const AttachTarget& target, const SurveyOptions& options, AttachSurvey& survey)
+      : target_(target), 
+        links_closable_(options.links_closable),
+        sends_packets_(survey.sends_packets),
+        refusals_(survey.refusals),
+        uncovered_(survey.uncovered) {
     for (const Member& member : survey.members) inside_.insert(member.pid);
   }
 
@@ -113,9 +117,12 @@ class DescriptorSurvey {
     socklen_t size = sizeof(family);
     ::getsockopt(copy.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
     if (family == AF_UNIX) return judge_unix_socket(pid, copy.get(), number);
-    if (family == AF_PACKET || family == AF_XDP)
-      return refusals_.add(
-          fmt::format("{} holds a packet socket, which sends past every rule (descriptor {})", whose(pid), number));
+    if (family == AF_PACKET || family == AF_XDP) {
+      if (!links_closable_)
+        return refusals_.add(
+            fmt::format("{} holds a packet socket, which sends past every rule (descriptor {})", whose(pid), number));
+      sends_packets_ = true;
+    }
     if (family == AF_VSOCK)
       return uncovered_.add(
           fmt::format("{} holds a vsock socket, which no network namespace holds (descriptor {})", whose(pid), number));
@@ -139,6 +146,8 @@ class DescriptorSurvey {
   }
 
   const AttachTarget& target_;
+  const bool links_closable_;
+  bool& sends_packets_;
   Report refusals_;
   Report uncovered_;
   std::set<pid_t> inside_;
@@ -279,15 +288,15 @@ Result<void> find_socket_files(int diag, const AttachSurvey& survey, Report& unc
 
 }  // namespace
 
-Result<void> survey_channels(const AttachTarget& target, int diag, AttachSurvey& survey) {
-  STOCKADE_ASSIGN(const auto before, waiting_sockets(diag));
+Result<void> survey_channels(const AttachTarget& target, const SurveyOptions& options, AttachSurvey& survey) {
+  STOCKADE_ASSIGN(const auto before, waiting_sockets(options.diag));
   std::set<uint32_t> own;
   {
-    DescriptorSurvey descriptors(target, survey);
+    DescriptorSurvey descriptors(target, options, survey);
     for (const Member& member : survey.members) descriptors.look_at(member.pid);
     own = descriptors.sockets();
   }
-  STOCKADE_ASSIGN(const auto after, waiting_sockets(diag));
+  STOCKADE_ASSIGN(const auto after, waiting_sockets(options.diag));
   find_foreign_sockets(before, after, own, survey);
   std::vector<std::string> found;
   if (const auto ours = namespace_id("/proc/self/ns/pid"); !ours || ours->inode != kFirstPidNamespace)
@@ -301,7 +310,7 @@ Result<void> survey_channels(const AttachTarget& target, int diag, AttachSurvey&
   }
   {
     Report uncovered(found);
-    STOCKADE_TRY(find_socket_files(diag, survey, uncovered));
+    STOCKADE_TRY(find_socket_files(options.diag, survey, uncovered));
   }
   survey.uncovered.insert(survey.uncovered.end(), found.begin(), found.end());
   return {};

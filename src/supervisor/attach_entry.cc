@@ -48,8 +48,8 @@ Result<std::vector<net::LocalPort>> decode_ports(std::string_view bytes) {
 Result<void> work(int channel, int network, int owner) {
   if (owner >= 0 && ::setns(owner, CLONE_NEWUSER) < 0) return fail_errno("enter the target's user namespace");
   STOCKADE_ASSIGN(net::EnteredNetwork entered, net::enter_network(network));
-  const int diag[] = {entered.diag.get()};
-  STOCKADE_TRY(send_message(channel, WireWriter().put(Word::done).bytes(), diag));
+  const int sockets[] = {entered.diag.get(), entered.links.get()};
+  STOCKADE_TRY(send_message(channel, WireWriter().put(Word::done).bytes(), sockets));
   Message order;
   STOCKADE_ASSIGN(const ReceiveState state, receive_message(channel, order));
   if (state != ReceiveState::message) return {};  // let go
@@ -82,8 +82,8 @@ Result<AttachEntry> AttachEntry::start(const AttachTarget& target) {
   STOCKADE_ASSIGN(Pid process, fork_child([&] { return run(inner, network, owner); }));
   channel[1].reset();
   STOCKADE_ASSIGN(Message message, next_message(channel[0].get()));
-  if (message.fds.size() != 1) return fail(ErrorKind::internal, "the process inside sent no socket");
-  return AttachEntry(std::move(channel[0]), std::move(process), std::move(message.fds[0]));
+  if (message.fds.size() != 2) return fail(ErrorKind::internal, "the process inside sent no sockets");
+  return AttachEntry(std::move(channel[0]), std::move(process), std::move(message.fds[0]), std::move(message.fds[1]));
 }
 
 Result<net::Takeover> AttachEntry::take_over(const std::vector<net::LocalPort>& closed_ports) {

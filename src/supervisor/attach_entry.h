@@ -15,16 +15,18 @@ class AttachEntry {
  public:
   static Result<AttachEntry> start(const AttachTarget& target);
 
-  int diag() const { return diag_.get(); }  // a NETLINK_SOCK_DIAG socket inside
+  int diag() const { return diag_.get(); }    // a NETLINK_SOCK_DIAG socket inside
+  int links() const { return links_.get(); }  // an rtnetlink socket inside
   pid_t pid() const { return process_.get(); }
   Result<net::Takeover> take_over(const std::vector<net::LocalPort>& closed_ports);
 
  private:
-  AttachEntry(Fd channel, Pid process, Fd diag)
-      : channel_(std::move(channel)), process_(std::move(process)), diag_(std::move(diag)) {}
+  AttachEntry(Fd channel, Pid process, Fd diag, Fd links)
+      : channel_(std::move(channel)), process_(std::move(process)), diag_(std::move(diag)), links_(std::move(links)) {}
   Fd channel_;
   Pid process_;
   Fd diag_;
+  Fd links_;
 };
 
 }  // namespace stockade::supervisor

@@ -68,7 +68,7 @@ std::string refusal(pid_t pid, const Credentials& its, const Danger& danger) {
                      has ? "has" : "could regain, by executing a program,", danger.name, danger.could);
 }
 
-void judge_thread(pid_t pid, pid_t thread, const Reach& reach, AttachSurvey& survey) {
+void judge_thread(pid_t pid, pid_t thread, const Reach& reach, const SurveyOptions& options, AttachSurvey& survey) {
   const std::string directory = fmt::format("/proc/{}/task/{}", pid, thread);
   const auto its = credentials_of(directory);
   const auto user_namespace = namespace_id(directory + "/ns/user");
@@ -83,20 +83,25 @@ void judge_thread(pid_t pid, pid_t thread, const Reach& reach, AttachSurvey& sur
     survey.refusals.push_back(
         fmt::format("process {} ({}) is of the user who owns the network's user namespace: it could enter that", pid,
                     process_name(pid)));
+  uint64_t dangerous = could_have(*its);
+  if (options.links_closable && dangerous & capability_bit(CAP_NET_RAW)) {
+    survey.sends_packets = true;
+    dangerous &= ~capability_bit(CAP_NET_RAW);
+  }
   for (const Danger& danger : kDangers)
-    if (could_have(*its) & capability_bit(danger.capability)) survey.refusals.push_back(refusal(pid, *its, danger));
-  if (same_namespace(pid, "pid") && could_have(*its) & capability_bit(CAP_SYS_PTRACE))
+    if (dangerous & capability_bit(danger.capability)) survey.refusals.push_back(refusal(pid, *its, danger));
+  if (same_namespace(pid, "pid") && dangerous & capability_bit(CAP_SYS_PTRACE))
     survey.refusals.push_back(refusal(pid, *its, kPtrace));
 }
 
 }  // namespace
 
-void survey_privileges(const AttachTarget& target, AttachSurvey& survey) {
+void survey_privileges(const AttachTarget& target, const SurveyOptions& options, AttachSurvey& survey) {
   const Reach reach = reach_of(target);
   for (const Member& member : survey.members) {
     for (const pid_t thread : member.threads) {
       const size_t before = survey.refusals.size();
-      judge_thread(member.pid, thread, reach, survey);
+      judge_thread(member.pid, thread, reach, options, survey);
       if (survey.refusals.size() > before) break;  // of one process, one thread's reasons are enough
     }
     if (!member.threads_beside.empty())
@@ -105,12 +110,12 @@ void survey_privileges(const AttachTarget& target, AttachSurvey& survey) {
   }
 }
 
-Result<AttachSurvey> survey_target(const AttachTarget& target, int diag, pid_t entrant) {
+Result<AttachSurvey> survey_target(const AttachTarget& target, const SurveyOptions& options) {
   AttachSurvey survey;
   STOCKADE_ASSIGN(survey.members, members_of(target.network_id));
-  std::erase_if(survey.members, [&](const Member& member) { return member.pid == entrant; });
-  survey_privileges(target, survey);
-  STOCKADE_TRY(survey_channels(target, diag, survey));
+  std::erase_if(survey.members, [&](const Member& member) { return member.pid == options.entrant; });
+  survey_privileges(target, options, survey);
+  STOCKADE_TRY(survey_channels(target, options, survey));
   return survey;
 }
 

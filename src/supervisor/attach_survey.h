@@ -18,14 +18,19 @@ struct AttachSurvey {
   std::vector<std::string> refusals;
   std::vector<std::string> uncovered;
   std::vector<net::LocalPort> closed_ports;  // inside, held by somebody outside
+  bool sends_packets = false;                // somebody can send past the rules: the links must be closed outside
 };
 
-// `diag` is a NETLINK_SOCK_DIAG socket inside; `entrant` a process of ours there, which does not count.
-Result<AttachSurvey> survey_target(const AttachTarget& target, int diag, pid_t entrant);
+struct SurveyOptions {
+  int diag = -1;              // a NETLINK_SOCK_DIAG socket inside
+  pid_t entrant = 0;          // a process of ours inside, which does not count
+  bool links_closable = false;  // outside (net/outer_links.h): who sends packets past the rules sends them nowhere
+};
+Result<AttachSurvey> survey_target(const AttachTarget& target, const SurveyOptions& options);
 
 // Who could undo it (attach_privileges.cc).
-void survey_privileges(const AttachTarget& target, AttachSurvey& survey);
-// What else the members hold, share and reach (attach_channels.cc). `diag` as above.
-Result<void> survey_channels(const AttachTarget& target, int diag, AttachSurvey& survey);
+void survey_privileges(const AttachTarget& target, const SurveyOptions& options, AttachSurvey& survey);
+// What else the members hold, share and reach (attach_channels.cc).
+Result<void> survey_channels(const AttachTarget& target, const SurveyOptions& options, AttachSurvey& survey);
 
 }  // namespace stockade::supervisor

@@ -120,6 +120,42 @@ def test_no_address_protocol_or_device_leads_past_the_firewall(root, town, inter
         assert "lladdr" not in neighbours, neighbours
 
 
+def test_packet_sockets_send_nowhere_where_the_links_can_be_closed_outside(root, town, internet):
+    """Docker gives CAP_NET_RAW to every container."""
+    puppet = town.start(only("net_raw"), uid=None)
+    puppet.do("kept.update(p=socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) or kept['p'].bind(('eth0', 0))")
+    puppet.do("kept['p'].setsockopt(263, 20, 1)")  # PACKET_QDISC_BYPASS
+    host = ["nsenter", f"--net=/run/netns/{internet.host}"]
+    sniff = subprocess.Popen([*host, "python3", "-c", SNIFF], stdout=subprocess.PIPE, text=True)
+    assert sniff.stdout.readline() == "ready\n"
+    send = "kept['p'].send(b'\\xff' * 6 + b'\\x02' * 6 + b'\\x88\\xb5' + b'marker-{}' * 10)"
+    assert puppet.do(send.format("before")) > 0 and sniff.stdout.readline() == "before\n"
+    before = town.look()
+    with Attached(root, ["--pid", puppet.pid]) as attached:
+        for _ in range(20):
+            puppet.do(send.format("during"))
+        assert "hello from api.test" in puppet.do("get('api.test')")
+        assert "403" in puppet.do("get('evil.test')").split("\n")[0]
+        assert "stockade-" in internet.run(["nft", "list", "ruleset"]).stdout
+        assert attached.detach() == 0
+    assert town.look() == before and internet.run(["nft", "list", "ruleset"]).stdout == ""
+    puppet.do(send.format("after"))
+    assert sniff.stdout.readline() == "after\n", "a frame came through while attached"
+    sniff.kill()
+    sniff.communicate()
+
+
+# What a bridge or a router would see of frames from the target: those that are delivered to a protocol, behind ingress.
+SNIFF = """
+import re, socket
+heard = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88b5))
+heard.bind(("town0", 0x88b5))
+print("ready", flush=True)
+while True:
+    print(re.search(rb"marker-([a-z]+?)marker", heard.recv(2000))[1].decode(), flush=True)
+"""
+
+
 def test_what_stays_inside_stays_possible(root, town):
     puppet = town.start()
     puppet.do("kept.update(l=socket.create_server(('0.0.0.0', 8080))) or 1")
@@ -248,11 +284,18 @@ def refused(person, *words, policy=POLICY):
     return done.stderr
 
 
+def only(capability):
+    """Root, with that one capability."""
+    return ["setpriv", f"--bounding-set=-all,+{capability}", f"--inh-caps=-all,+{capability}", "--clear-groups"]
+
+
 @pytest.mark.parametrize("capability", ["net_admin", "sys_admin", "net_raw"])
 def test_who_could_undo_it_is_refused(root, town, capability):
+    # A link that does not end where we could close it: packet sockets would pass.
+    town.inside("ip", "link", "add", "one", "type", "veth", "peer", "name", "two")
+    town.inside("ip", "link", "set", "one", "addrgenmode", "none")
     before = town.look()
-    only = ["setpriv", f"--bounding-set=-all,+{capability}", f"--inh-caps=-all,+{capability}", "--clear-groups"]
-    puppet = town.start(only, uid=None)  # root, with that one capability
+    puppet = town.start(only(capability), uid=None)
     said = refused(root, "--pid", puppet.pid)
     assert f"CAP_{capability.upper()}" in said and "could undo it" in said
     assert town.look() == before
