@@ -14,9 +14,9 @@ namespace stockade::cli {
 namespace {
 
 // Verbs of the design that arrive with a later issue: refused with that reason, never half-done.
-constexpr std::array kLaterVerbs = {"top",     "approve", "deny",    "approvals", "diff",
-                                    "apply",  "discard", "mcp",     "console", "exec",      "shell",
-                                    "image",  "oci",     "model",   "secrets", "completion"};
+constexpr std::array kLaterVerbs = {"top",     "approve", "deny",    "approvals", "diff",  "apply",
+                                    "discard", "mcp",     "console", "exec",      "shell", "image",
+                                    "oci",     "model",   "secrets", "completion"};
 constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
 
 constexpr const char* kRunId = "the run's id or name";
@@ -153,7 +153,8 @@ void add_machine_verbs(CLI::App& app, std::optional<Verb>& chosen) {
         cli.add_option("--name", o.name, "a name for ps, kill, why …");
         cli.add_option("--if-lost", o.if_lost,
                        "when a worker dies: cut (no network until you detach: the default), kill, detach");
-        cli.footer("Ctrl-C or SIGTERM detaches: the network is given back as it was. 'stockade kill' ends the processes.");
+        cli.footer(
+            "Ctrl-C or SIGTERM detaches: the network is given back as it was. 'stockade kill' ends the processes.");
       });
   add_verb<ProbeOptions>(app, chosen, "probe", "attack a sandbox from inside, and print what held",
                          [](CLI::App& cli, ProbeOptions& o) {

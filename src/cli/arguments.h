@@ -116,8 +116,8 @@ struct VersionOptions {
 
 using Verb = std::variant<RunOptions, PsOptions, ShowOptions, LogsOptions, AuditOptions, AuditVerifyOptions, WhyOptions,
                           PauseOptions, ResumeOptions, KillOptions, PolicyInitOptions, PolicyCheckOptions,
-                          PolicyExplainOptions, PolicyTestOptions, PolicyDiffOptions, PolicyTrustOptions, ProxyOptions, AttachOptions,
-                          ProbeOptions, ScanOptions, DoctorOptions, VersionOptions>;
+                          PolicyExplainOptions, PolicyTestOptions, PolicyDiffOptions, PolicyTrustOptions, ProxyOptions,
+                          AttachOptions, ProbeOptions, ScanOptions, DoctorOptions, VersionOptions>;
 
 // A verb, or the exit status with which to leave at once (help was printed, or the words were wrong and it was said).
 using Parsed = std::variant<Verb, int>;

@@ -85,9 +85,9 @@ Result<int> number_of(int socket, int network) {
 
 uint16_t message(uint16_t type) { return static_cast<uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | type); }
 
-void add_closed_chain(NetlinkBatch& batch, const std::string& table, const std::string& link, uint32_t hook, bool last) {
-  batch.begin(message(NFT_MSG_NEWCHAIN),
-              static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_CREATE | (last ? NLM_F_ACK : 0)));
+void add_closed_chain(NetlinkBatch& batch, const std::string& table, const std::string& link, uint32_t hook,
+                      bool last) {
+  batch.begin(message(NFT_MSG_NEWCHAIN), static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_CREATE | (last ? NLM_F_ACK : 0)));
   batch.header(nfgenmsg{NFPROTO_NETDEV, NFNETLINK_V0, 0});
   batch.attribute_text(NFTA_CHAIN_TABLE, table.c_str());
   batch.attribute_text(NFTA_CHAIN_NAME, fmt::format("{}-{}", link, hook == kIngress ? "in" : "out").c_str());

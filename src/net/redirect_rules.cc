@@ -197,7 +197,8 @@ void batch_marker(NetlinkBatch& batch, uint16_t type) {
 void add_local_rules(NetlinkBatch& batch, const LocalTraffic& local) {
   add_chain(batch, NFPROTO_INET, kLocal, nullptr);
   RuleWriter inside(batch, kLocal);
-  for (const LocalPort& closed : local.closed_ports) inside.rule().protocol(closed.protocol).to_port(closed.port).drop();
+  for (const LocalPort& closed : local.closed_ports)
+    inside.rule().protocol(closed.protocol).to_port(closed.port).drop();
   inside.rule().accept();
 
   const uint8_t loopback_net = 127;

@@ -37,7 +37,7 @@ struct InetSocket {
   uint8_t state = 0;     // TCP_ESTABLISHED … (netinet/tcp.h)
   uint32_t inode = 0;    // 0: no process holds it any more
   Endpoint local;
-  Endpoint remote;  // a v4-mapped address as the IPv4 address that it is
+  Endpoint remote;                     // a v4-mapped address as the IPv4 address that it is
   std::array<uint8_t, 48> identity{};  // the kernel's inet_diag_sockid
   uint8_t identity_family = 0;
 };

@@ -236,8 +236,7 @@ Result<uint32_t> cut_connections(int diag, const std::vector<IpAddress>& own) {
   STOCKADE_ASSIGN(const auto sockets, list_inet_sockets(diag));
   uint32_t count = 0;
   for (const InetSocket& socket : sockets) {
-    const bool connected =
-        socket.state != TCP_LISTEN && socket.state != TCP_CLOSE && socket.state != TCP_TIME_WAIT;
+    const bool connected = socket.state != TCP_LISTEN && socket.state != TCP_CLOSE && socket.state != TCP_TIME_WAIT;
     if (socket.protocol != IPPROTO_TCP || !connected || stays_inside(socket.remote.address, own)) continue;
     auto cut = destroy_socket(diag, socket);
     // A kernel that can't: what the connection sends next comes to a listener that does not know it, and is reset.
@@ -252,11 +251,12 @@ Result<TransparentListeners> open_listeners() {
   auto listeners = open_transparent_listeners(false);
   if (listeners || listeners.error().error_number() != EADDRINUSE) return listeners;
   if (::if_nametoindex(kLink) != 0) return std::unexpected(held_already());
-  return std::unexpected(std::move(listeners)
-                             .error()
-                             .kind(ErrorKind::unavailable)
-                             .hint("the firewall listens on ports 2 and 53 inside: end what uses them there, a resolver "
-                                   "perhaps; a sandbox of 'stockade run' has its firewall already"));
+  return std::unexpected(
+      std::move(listeners)
+          .error()
+          .kind(ErrorKind::unavailable)
+          .hint("the firewall listens on ports 2 and 53 inside: end what uses them there, a resolver "
+                "perhaps; a sandbox of 'stockade run' has its firewall already"));
 }
 
 }  // namespace

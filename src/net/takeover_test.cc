@@ -44,7 +44,8 @@ int route_type(const char* address) {
   question.rtm_family = parsed->is_v4() ? AF_INET : AF_INET6;
   question.rtm_dst_len = parsed->is_v4() ? 32 : 128;
   request.header(question);
-  request.attribute(RTA_DST, std::string_view(reinterpret_cast<const char*>(parsed->bytes().data()), parsed->is_v4() ? 4 : 16));
+  request.attribute(RTA_DST,
+                    std::string_view(reinterpret_cast<const char*>(parsed->bytes().data()), parsed->is_v4() ? 4 : 16));
   request.finish();
   int type = -1;
   (void)netlink_query(socket->fd(), request, [&](uint16_t, std::string_view payload) {
@@ -60,47 +61,52 @@ INSTANTIATE_TEST_SUITE_P(AsRootAndUser, TakeOver, ::testing::Bool(),
                          [](const auto& info) { return info.param ? std::string("user") : std::string("root"); });
 
 TEST_P(TakeOver, LeadsEveryAddressToTheListenersAndGoesWithItsDescriptors) {
-  EXPECT_EQ(in_network(GetParam(), [](int network) -> std::string {
-              auto entered = enter_network(network);
-              if (!entered) return entered.error().render();
-              auto taken = take_over(std::move(*entered), {});
-              if (!taken) return taken.error().render();
-              for (const char* address : {"192.0.2.1", "10.1.2.3", "2a00::1"})
-                if (route_type(address) != RTN_LOCAL) return std::string(address) + " leads elsewhere";
-              if (auto second = install_owned_redirect_rules({}); second) return "the tables could be made twice";
-              remove_anchor(*taken);
-              if (::if_nametoindex("stockade0") != 0) return "the link is still there";
-              if (route_type("192.0.2.1") == RTN_LOCAL) return "the route is still there";
-              taken->tables.reset();
-              return refused(install_redirect_rules());
-            }),
+  EXPECT_EQ(in_network(GetParam(),
+                       [](int network) -> std::string {
+                         auto entered = enter_network(network);
+                         if (!entered) return entered.error().render();
+                         auto taken = take_over(std::move(*entered), {});
+                         if (!taken) return taken.error().render();
+                         for (const char* address : {"192.0.2.1", "10.1.2.3", "2a00::1"})
+                           if (route_type(address) != RTN_LOCAL) return std::string(address) + " leads elsewhere";
+                         if (auto second = install_owned_redirect_rules({}); second)
+                           return "the tables could be made twice";
+                         remove_anchor(*taken);
+                         if (::if_nametoindex("stockade0") != 0) return "the link is still there";
+                         if (route_type("192.0.2.1") == RTN_LOCAL) return "the route is still there";
+                         taken->tables.reset();
+                         return refused(install_redirect_rules());
+                       }),
             "");
 }
 
 TEST_P(TakeOver, WithoutRemovingTheLinkIsOverWithItsDescriptorsAsWell) {
-  EXPECT_EQ(in_network(GetParam(), [](int network) -> std::string {
-              auto entered = enter_network(network);
-              if (!entered) return entered.error().render();
-              auto taken = take_over(std::move(*entered), {});
-              if (!taken) return taken.error().render();
-              *taken = {};
-              for (int i = 0; i < 5000 && ::if_nametoindex("stockade0") != 0; ++i) ::usleep(1000);
-              return ::if_nametoindex("stockade0") == 0 ? "" : "the link is still there";
-            }),
+  EXPECT_EQ(in_network(GetParam(),
+                       [](int network) -> std::string {
+                         auto entered = enter_network(network);
+                         if (!entered) return entered.error().render();
+                         auto taken = take_over(std::move(*entered), {});
+                         if (!taken) return taken.error().render();
+                         *taken = {};
+                         for (int i = 0; i < 5000 && ::if_nametoindex("stockade0") != 0; ++i) ::usleep(1000);
+                         return ::if_nametoindex("stockade0") == 0 ? "" : "the link is still there";
+                       }),
             "");
 }
 
 TEST(TakeOverRefusals, OfANamespaceWhoseLoIsDownIsRefusedAndChangesNothing) {
-  EXPECT_EQ(in_network(false, [](int) -> std::string {
-              if (::unshare(CLONE_NEWNET) != 0) return "unshare";
-              const Fd network(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-              auto entered = enter_network(network.get());
-              if (!entered) return entered.error().render();
-              const auto taken = take_over(std::move(*entered), {});
-              if (taken) return "it was taken over";
-              if (taken.error().message().find("lo is down") == std::string::npos) return taken.error().message();
-              return ::if_nametoindex("stockade0") == 0 ? "" : "a link was made";
-            }),
+  EXPECT_EQ(in_network(false,
+                       [](int) -> std::string {
+                         if (::unshare(CLONE_NEWNET) != 0) return "unshare";
+                         const Fd network(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+                         auto entered = enter_network(network.get());
+                         if (!entered) return entered.error().render();
+                         const auto taken = take_over(std::move(*entered), {});
+                         if (taken) return "it was taken over";
+                         if (taken.error().message().find("lo is down") == std::string::npos)
+                           return taken.error().message();
+                         return ::if_nametoindex("stockade0") == 0 ? "" : "a link was made";
+                       }),
             "");
 }
 

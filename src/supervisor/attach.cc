@@ -58,8 +58,9 @@ Error refusal(const AttachTarget& target, const std::vector<std::string>& reason
   for (size_t i = 0; i < std::min(reasons.size(), kRefusalsShown); ++i) text += "\n  " + reasons[i];
   if (reasons.size() > kRefusalsShown) text += fmt::format("\n  and {} more reasons", reasons.size() - kRefusalsShown);
   return Error(ErrorKind::denied, std::move(text))
-      .hint("start it without those: docker run --cap-drop NET_RAW …, setpriv --no-new-privs --bounding-set=-all "
-            "--inh-caps=-all …; or start it with stockade run");
+      .hint(
+          "start it without those: docker run --cap-drop NET_RAW …, setpriv --no-new-privs --bounding-set=-all "
+          "--inh-caps=-all …; or start it with stockade run");
 }
 
 // What `programs` of a rule is looked up along.
@@ -130,7 +131,7 @@ class Attachment final : public ControlHandler, public egress::Authority {
   std::optional<event::AuditLog> log_;
   monitor::LimitMonitor limits_;
   std::optional<net::Takeover> taken_;
-  Fd closed_links_;  // the socket that an nft table of ours lives with
+  Fd closed_links_;                   // the socket that an nft table of ours lives with
   std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
   std::unique_ptr<egress::EgressLink> egress_;
   std::unique_ptr<ControlServer> control_;
@@ -149,8 +150,8 @@ class Attachment final : public ControlHandler, public egress::Authority {
 
 Result<void> Attachment::open_directory() {
   STOCKADE_ASSIGN(directory_, RunDirectory::create(settings_.places, settings_.name));
-  STOCKADE_ASSIGN(auto file, open_at(AT_FDCWD, directory_->state_path() + "/policy.json",
-                                     O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
+  STOCKADE_ASSIGN(auto file,
+                  open_at(AT_FDCWD, directory_->state_path() + "/policy.json", O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
   STOCKADE_TRY(write_all(file.get(), policy::to_json(policy_)));
   record_.id = directory_->id();
   record_.name = settings_.name;
@@ -202,10 +203,9 @@ Result<void> Attachment::keep_authority() {
 
 Result<void> Attachment::record_takeover(const AttachSurvey& survey) {
   const AttachTarget& target = settings_.target;
-  Event event = network_event(
-      "attach", target.words,
-      fmt::format("its network was taken over: {} members, {} open connections cut", survey.members.size(),
-                  taken_->connections_cut));
+  Event event = network_event("attach", target.words,
+                              fmt::format("its network was taken over: {} members, {} open connections cut",
+                                          survey.members.size(), taken_->connections_cut));
   event.evidence = {{"members", std::to_string(survey.members.size())},
                     {"connections_cut", std::to_string(taken_->connections_cut)},
                     {"namespace", fmt::format("net:[{}]", target.network_id.inode)}};
@@ -278,8 +278,7 @@ void Attachment::lose(std::string part, std::string reason) {
   lost_ = EndedBy{EndCause::error, std::move(part)};
   egress_->dismiss();
   const std::string what = fmt::format("the {} failed: {}", lost_->name, reason);
-  if (settings_.loss != Loss::cut)
-    return end(*lost_, what, settings_.loss == Loss::kill ? Fate::die : Fate::live);
+  if (settings_.loss != Loss::cut) return end(*lost_, what, settings_.loss == Loss::kill ? Fate::die : Fate::live);
   (void)log_->record(control_event("lost", Decision::deny, lost_->name, what + "; the target is cut off"));
   record_.notes.push_back(what);
   settings_.say(what + "; the target has no network until you detach (Ctrl-C) or kill it (stockade kill)");
@@ -303,8 +302,10 @@ egress::AdmissionVerdict Attachment::admit(const egress::FlowRequest& request) {
   if (ended()) return {false, "the attachment has ended", "", {}};
   if (request.rule.programs.empty()) return {};
   if (!programs_)
-    return {false, "the rule names programs, and which made a connection can't be told for a network namespace alone",
-            "attach with --pid or --container, or take `programs` out of the rule", {}};
+    return {false,
+            "the rule names programs, and which made a connection can't be told for a network namespace alone",
+            "attach with --pid or --container, or take `programs` out of the rule",
+            {}};
   return judge_program(*programs_, request);
 }
 
@@ -439,9 +440,8 @@ RunOutcome Attachment::finish() {
   outcome.id = directory_->id();
   outcome.ended_by = *ended_by_;
   outcome.sentence = sentence_;
-  outcome.exit_status = cause == EndCause::signal || cause == EndCause::agent
-                            ? 0
-                            : monitor::exit_status(*ended_by_, {});
+  outcome.exit_status =
+      cause == EndCause::signal || cause == EndCause::agent ? 0 : monitor::exit_status(*ended_by_, {});
   outcome.denials = limits_.used(monitor::Counter::denials);
   fill_counters(record_);
   record_.ended = format_time(clock_.wall());

@@ -1,5 +1,5 @@
-// What of a target leads elsewhere than through its network: descriptors that it holds already, sockets of others in its
-// network namespace, memory and namespaces that it shares. What would be a second way out is a reason to refuse.
+// What of a target leads elsewhere than through its network: descriptors that it holds already, sockets of others in
+// its network namespace, memory and namespaces that it shares. What would be a second way out is a reason to refuse.
 #include <dirent.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -23,9 +23,9 @@ namespace {
 
 constexpr size_t kDescriptorLimit = 65536;  // of all members together
 constexpr size_t kMapsLimit = 8 << 20;
-constexpr size_t kEntryLimit = 5000;        // looked at for socket files
+constexpr size_t kEntryLimit = 5000;              // looked at for socket files
 constexpr ino_t kFirstPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO
-constexpr size_t kReportLimit = 50;         // of one kind
+constexpr size_t kReportLimit = 50;               // of one kind
 
 using Directory = std::unique_ptr<DIR, int (*)(DIR*)>;
 
@@ -65,7 +65,7 @@ class Report {
 class DescriptorSurvey {
  public:
   DescriptorSurvey(const AttachTarget& target, const SurveyOptions& options, AttachSurvey& survey)
-      : target_(target), 
+      : target_(target),
         links_closable_(options.links_closable),
         sends_packets_(survey.sends_packets),
         refusals_(survey.refusals),
@@ -130,8 +130,8 @@ class DescriptorSurvey {
     const Fd its_network(::ioctl(copy.get(), SIOCGSKNS));
     const auto its = its_network ? namespace_id(its_network.get()) : Result<NamespaceId>(NamespaceId{});
     if (its && *its == target_.network_id) return;
-    refusals_.add(fmt::format("{} holds a socket of another network (descriptor {}): a second way out", whose(pid),
-                              number));
+    refusals_.add(
+        fmt::format("{} holds a socket of another network (descriptor {}): a second way out", whose(pid), number));
   }
 
   void judge_unix_socket(pid_t pid, int socket, const char* number) {
@@ -169,8 +169,9 @@ Result<std::map<uint32_t, net::LocalPort>> waiting_sockets(int diag) {
 
 // A resolver that Docker opens in a container's network, for one: it answers inside, and lives outside. Those that were
 // there before the members' descriptors were read and are there after, and are no member's.
-void find_foreign_sockets(const std::map<uint32_t, net::LocalPort>& before, const std::map<uint32_t, net::LocalPort>& after,
-                          const std::set<uint32_t>& own, AttachSurvey& survey) {
+void find_foreign_sockets(const std::map<uint32_t, net::LocalPort>& before,
+                          const std::map<uint32_t, net::LocalPort>& after, const std::set<uint32_t>& own,
+                          AttachSurvey& survey) {
   std::set<net::LocalPort> closed;
   for (const auto& [inode, port] : before)
     if (after.contains(inode) && !own.contains(inode)) closed.insert(port);
@@ -214,7 +215,8 @@ void find_shared_memory(const Member& member, Report& uncovered) {
     if (mode == std::string_view::npos || path == std::string_view::npos || line.substr(mode + 2, 3) != "w-s") continue;
     const std::string_view file = line.substr(path);
     if (file.starts_with("/dev/zero") || file.starts_with("/anon_hugepage")) continue;
-    uncovered.add(fmt::format("{} shares memory with whoever else maps {}", whose(member.pid), escape_for_terminal(file)));
+    uncovered.add(
+        fmt::format("{} shares memory with whoever else maps {}", whose(member.pid), escape_for_terminal(file)));
   }
 }
 
@@ -240,7 +242,8 @@ class SocketFiles {
   // "36 35 98:0 /root /mount/point rw,noatime …"
   void look_at_mount(const std::string& root, std::string_view line) {
     size_t at = 0;
-    for (int field = 0; field < 4 && at != std::string_view::npos; ++field) at = line.find(' ', at + (field > 0 ? 1 : 0));
+    for (int field = 0; field < 4 && at != std::string_view::npos; ++field)
+      at = line.find(' ', at + (field > 0 ? 1 : 0));
     if (at == std::string_view::npos) return;
     const std::string point(line.substr(at + 1, line.find(' ', at + 1) - at - 1));
     look_at(root, point);
@@ -250,7 +253,8 @@ class SocketFiles {
     struct stat status;
     if (::lstat((root + path).c_str(), &status) < 0 || !S_ISSOCK(status.st_mode)) return;
     if (!own_.contains({status.st_dev, static_cast<uint32_t>(status.st_ino)}))
-      uncovered_.add(fmt::format("the socket file {} is in reach of {}", escape_for_terminal(path), whose(member_.pid)));
+      uncovered_.add(
+          fmt::format("the socket file {} is in reach of {}", escape_for_terminal(path), whose(member_.pid)));
   }
 
   void walk(const std::string& root, const std::string& path, int depth) {

@@ -134,12 +134,13 @@ Result<ContainerProcess> find_container(const std::string& name_or_id) {
   const auto& found = exact.empty() ? other : exact;
   if (found.size() == 1) return found.front();
   if (!found.empty())
-    return std::unexpected(Error(ErrorKind::invalid_input,
-                                 fmt::format("{} running containers are called {}", found.size(), name_or_id))
-                               .hint("give the whole id, or the process with --pid"));
+    return std::unexpected(
+        Error(ErrorKind::invalid_input, fmt::format("{} running containers are called {}", found.size(), name_or_id))
+            .hint("give the whole id, or the process with --pid"));
   return std::unexpected(
       Error(ErrorKind::invalid_input, fmt::format("no running container is called {}", name_or_id))
-          .hint("Docker's, Podman's, runc's and crun's are looked for; for another engine give its process with --pid"));
+          .hint(
+              "Docker's, Podman's, runc's and crun's are looked for; for another engine give its process with --pid"));
 }
 
 }  // namespace stockade::supervisor

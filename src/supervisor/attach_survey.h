@@ -22,8 +22,8 @@ struct AttachSurvey {
 };
 
 struct SurveyOptions {
-  int diag = -1;              // a NETLINK_SOCK_DIAG socket inside
-  pid_t entrant = 0;          // a process of ours inside, which does not count
+  int diag = -1;                // a NETLINK_SOCK_DIAG socket inside
+  pid_t entrant = 0;            // a process of ours inside, which does not count
   bool links_closable = false;  // outside (net/outer_links.h): who sends packets past the rules sends them nowhere
 };
 Result<AttachSurvey> survey_target(const AttachTarget& target, const SurveyOptions& options);

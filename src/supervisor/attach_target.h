@@ -33,10 +33,10 @@ struct AttachTarget {
   std::string words;  // "process 4242 (node)", for people and the log
   Fd network;
   NamespaceId network_id;
-  Fd owner;         // the user namespace that the network belongs to
+  Fd owner;                  // the user namespace that the network belongs to
   bool enter_owner = false;  // an ordinary user's: privileges over the network are had only in there
-  pid_t pid = 0;  // whose end may be the attachment's; 0: a namespace alone
-  Fd process;     // its pidfd
+  pid_t pid = 0;             // whose end may be the attachment's; 0: a namespace alone
+  Fd process;                // its pidfd
 };
 
 Result<AttachTarget> find_target(const AttachRequest& request);

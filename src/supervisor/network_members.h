@@ -28,8 +28,8 @@ constexpr uint64_t capability_bit(int number) { return uint64_t{1} << number; }
 // Of "/proc/PID", or "/proc/PID/task/TID". Absent: it ended, or is not ours to look at.
 std::optional<Credentials> credentials_of(const std::string& directory);
 
-std::string process_name(pid_t pid);                     // printable; "?" if it ended
-std::optional<uint64_t> process_start(pid_t pid);        // clock ticks after boot
+std::string process_name(pid_t pid);               // printable; "?" if it ended
+std::optional<uint64_t> process_start(pid_t pid);  // clock ticks after boot
 
 struct Member {
   pid_t pid = 0;

@@ -120,6 +120,41 @@ def test_no_address_protocol_or_device_leads_past_the_firewall(root, town, inter
         assert "lladdr" not in neighbours, neighbours
 
 
+def test_tls_is_opened_for_who_trusts_the_attachments_authority(root, town, internet):
+    policy = f"""
+version: 1
+network:
+  resolver: 20.0.0.1:53
+  trust: [{internet.ca}]
+  allow: [{{ host: api.test, ports: [443], paths: [/], tls: inspect }}]
+"""
+    puppet = town.start()
+    puppet.do("kept.update(ssl=__import__('ssl'))")
+    with Attached(root, ["--pid", puppet.pid], policy=policy) as attached:
+        path = next(word for word in attached.said.split() if word.endswith("authority.pem"))
+        copy = town.folder / "authority.pem"
+        copy.write_bytes(open(path, "rb").read())
+        copy.chmod(0o644)
+        ask = ("__import__('urllib.request').request.urlopen('https://api.test{}', "
+               f"context=kept['ssl'].create_default_context(cafile='{copy}'), timeout=5).read().decode()")
+        assert puppet.do(ask.format("/")) == "hello from api.test\n"
+        assert "403" in puppet.do(ask.format("/other"))
+
+
+def test_a_limit_that_is_reached_ends_the_processes(root, town):
+    puppet = town.start()
+    before = town.look()
+    with Attached(root, ["--pid", puppet.pid], policy=POLICY + "limits: { connections: 2 }\n") as attached:
+        for _ in range(3):
+            try:
+                puppet.do("get('api.test')")
+            except (AssertionError, BrokenPipeError):
+                break
+        assert attached.finish() == 137
+    assert puppet.process.wait(10) == -signal.SIGKILL
+    assert town.look() == before and root.last_run()["ended_by"] == "limit:connections"
+
+
 def test_packet_sockets_send_nowhere_where_the_links_can_be_closed_outside(root, town, internet):
     """Docker gives CAP_NET_RAW to every container."""
     puppet = town.start(only("net_raw"), uid=None)
