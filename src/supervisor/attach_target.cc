@@ -55,12 +55,13 @@ Result<void> refuse_own_network(const NamespaceId& network) {
 // Root has privileges over every network below its user namespace; a person over those of user namespaces that they
 // made, once inside.
 Result<void> find_way_in(AttachTarget& target) {
-  target.owner = Fd(::ioctl(target.network.get(), NS_GET_USERNS));
-  if (!target.owner) {
+  Fd owner_namespace(::ioctl(target.network.get(), NS_GET_USERNS));
+  if (!owner_namespace) {
     if (errno != EPERM) return fail_errno("ask who owns the target's network");
     return std::unexpected(Error(ErrorKind::denied, "the target's network belongs to a user namespace above this one")
                                .hint("run this where the network was made, as root"));
   }
+  target.owner = std::move(owner_namespace);
   const auto own = credentials_of("/proc/self");
   if (own && (own->effective & capability_bit(CAP_SYS_ADMIN)) != 0) return {};
   uid_t owner = 0;

@@ -12,7 +12,7 @@ import time
 PUPPET = """
 import json, os, socket, sys
 kept = {}
-def get(host, port=80, path="/", timeout=5):
+def get(host, port=80, path="/", timeout=30):
     with socket.create_connection((host, port), timeout) as s:
         s.settimeout(timeout)
         s.sendall(f"GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n".encode())
@@ -94,7 +94,7 @@ class Town:
 
     def settle(self):
         """Until the kernel has given its link-local addresses, and nothing of it changes by itself any more."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while "tentative" in self.look() or "fe80" not in self.look():
             assert time.monotonic() < end, self.look()
             time.sleep(0.05)
@@ -119,7 +119,7 @@ class Town:
         texts.append("\n".join(line for line in done.stdout.splitlines() if "nf_conntrack_count" not in line))
         return "\n".join(texts)
 
-    def wait_until_as(self, before, deadline=10.0):
+    def wait_until_as(self, before, deadline=60.0):
         end = time.monotonic() + deadline
         while self.look() != before and time.monotonic() < end:
             time.sleep(0.02)
