@@ -14,6 +14,7 @@
 
 #include "base/message_socket.h"
 #include "net/dns.h"
+#include "net/redirect_rules.h"
 #include "policy/decision.h"
 
 namespace stockade::egress::world {
