@@ -15,6 +15,7 @@
 #include "egress/egress_link.h"
 #include "event/log.h"
 #include "loop/loop.h"
+#include "net/redirect_rules.h"
 #include "net/transparent.h"
 
 using namespace stockade;

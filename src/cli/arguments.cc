@@ -14,9 +14,9 @@ namespace stockade::cli {
 namespace {
 
 // Verbs of the design that arrive with a later issue: refused with that reason, never half-done.
-constexpr std::array kLaterVerbs = {"attach", "top",     "approve", "deny",    "approvals", "diff",
-                                    "apply",  "discard", "mcp",     "console", "exec",      "shell",
-                                    "image",  "oci",     "model",   "secrets", "completion"};
+constexpr std::array kLaterVerbs = {"top",     "approve", "deny",    "approvals", "diff",  "apply",
+                                    "discard", "mcp",     "console", "exec",      "shell", "image",
+                                    "oci",     "model",   "secrets", "completion"};
 constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
 
 constexpr const char* kRunId = "the run's id or name";
@@ -140,6 +140,21 @@ void add_machine_verbs(CLI::App& app, std::optional<Verb>& chosen) {
       [](CLI::App& cli, ProxyOptions& o) {
         cli.add_option("--policy", o.policy, "policy file; `network` and `limits` of it apply")->required();
         cli.add_option("--listen", o.listen, "ADDRESS:PORT")->required();
+      });
+  add_verb<AttachOptions>(
+      app, chosen, "attach", "put the firewall and the monitor on something that runs already",
+      [](CLI::App& cli, AttachOptions& o) {
+        auto* target = cli.add_option_group("target", "one of these");
+        target->add_option("--pid", o.pid, "a process, and whatever shares its network");
+        target->add_option("--netns", o.netns, "a network namespace: /run/netns/NAME");
+        target->add_option("--container", o.container, "a container of Docker, Podman, crun or runc, by name or id");
+        target->require_option(1);
+        cli.add_option("--policy", o.policy, "policy file; `network` and `limits` of it apply")->required();
+        cli.add_option("--name", o.name, "a name for ps, kill, why …");
+        cli.add_option("--if-lost", o.if_lost,
+                       "when a worker dies: cut (no network until you detach: the default), kill, detach");
+        cli.footer(
+            "Ctrl-C or SIGTERM detaches: the network is given back as it was. 'stockade kill' ends the processes.");
       });
   add_verb<ProbeOptions>(app, chosen, "probe", "attack a sandbox from inside, and print what held",
                          [](CLI::App& cli, ProbeOptions& o) {

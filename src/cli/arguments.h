@@ -87,6 +87,14 @@ struct ProxyOptions {
   std::string policy;
   std::string listen;
 };
+struct AttachOptions {
+  std::optional<int> pid;  // one of the three
+  std::string netns;
+  std::string container;
+  std::string policy;
+  std::string name;
+  std::string if_lost = "cut";
+};
 struct ProbeOptions {
   std::string policy;
   std::vector<std::string> without;  // walls to take away, for the test that probes can fail
@@ -109,7 +117,7 @@ struct VersionOptions {
 using Verb = std::variant<RunOptions, PsOptions, ShowOptions, LogsOptions, AuditOptions, AuditVerifyOptions, WhyOptions,
                           PauseOptions, ResumeOptions, KillOptions, PolicyInitOptions, PolicyCheckOptions,
                           PolicyExplainOptions, PolicyTestOptions, PolicyDiffOptions, PolicyTrustOptions, ProxyOptions,
-                          ProbeOptions, ScanOptions, DoctorOptions, VersionOptions>;
+                          AttachOptions, ProbeOptions, ScanOptions, DoctorOptions, VersionOptions>;
 
 // A verb, or the exit status with which to leave at once (help was printed, or the words were wrong and it was said).
 using Parsed = std::variant<Verb, int>;
@@ -132,6 +140,7 @@ int policy_test(const PolicyTestOptions& options);
 int policy_diff(const PolicyDiffOptions& options);
 int policy_trust(const PolicyTrustOptions& options);
 int proxy(const ProxyOptions& options);
+int attach(const AttachOptions& options);
 int probe(const ProbeOptions& options);
 int scan(const ScanOptions& options);
 // The same by the worker program, with the same arguments: `stockade` itself does not load what a scan needs.

@@ -26,6 +26,7 @@ struct Dispatch {
   int operator()(const cli::PolicyDiffOptions& o) const { return cli::policy_diff(o); }
   int operator()(const cli::PolicyTrustOptions& o) const { return cli::policy_trust(o); }
   int operator()(const cli::ProxyOptions& o) const { return cli::proxy(o); }
+  int operator()(const cli::AttachOptions& o) const { return cli::attach(o); }
   int operator()(const cli::ProbeOptions& o) const { return cli::probe(o); }
   int operator()(const cli::ScanOptions&) const { return cli::scan_by_worker(argv); }
   int operator()(const cli::DoctorOptions& o) const { return cli::doctor(o); }

@@ -19,9 +19,8 @@
 #include "monitor/limits.h"
 #include "policy/effective.h"
 #include "policy/layer.h"
-#include "policy/trust.h"
-#include "sandbox/survey.h"
 #include "supervisor/control_socket.h"
+#include "supervisor/prepare.h"
 #include "supervisor/run_directory.h"
 
 namespace stockade::cli {
@@ -79,18 +78,6 @@ Result<Fd> catch_signals() {
   return fd;
 }
 
-// The whole order of layers, as for a run: ceilings, trust and the policy's own tests hold here too.
-Result<policy::Layered> read_firewall(const std::string& file) {
-  STOCKADE_ASSIGN(auto tree, sandbox::HostTree::open());
-  STOCKADE_ASSIGN(auto person, sandbox::Person::of_this_process());
-  STOCKADE_ASSIGN(const auto host, sandbox::survey_host(tree, std::move(person)));
-  auto surroundings = sandbox::for_policy(host);
-  STOCKADE_ASSIGN(surroundings.written_places, policy::written_places(host.state_dir));
-  policy::Request request;
-  request.policy_file = file;
-  return policy::layer(request, surroundings);
-}
-
 Event control_event(std::string_view kind, Decision decision, const std::string& who, std::string reason) {
   Event event;
   event.kind = kind;
@@ -129,7 +116,6 @@ class ProxyRun final : public supervisor::ControlHandler, public egress::Authori
   loop::Task<void> keep_time(TimePoint deadline);
   void end(EndedBy ended_by, std::string sentence);
   void end_by_verdict(const monitor::LimitVerdict& verdict);
-  void signal_workers(int number);
   void take_down();
   int finish();
   int abandon(const Error& error);
@@ -201,17 +187,12 @@ Result<void> ProxyRun::start(BoundSocket listener) {
 // ---- while it runs
 // ---------------------------------------------------------------------------------------------------
 
-void ProxyRun::signal_workers(int number) {
-  for (const int worker : {egress_->inspector_pidfd(), egress_->dialer_pidfd()})
-    ::syscall(SYS_pidfd_send_signal, worker, number, nullptr, 0);
-}
-
 void ProxyRun::end(EndedBy ended_by, std::string sentence) {
   if (ended_by_) return;
   ended_by_ = std::move(ended_by);
   sentence_ = std::move(sentence);
   // Both ends of every connection are theirs: with them, all of it stops.
-  signal_workers(SIGKILL);
+  egress_->dismiss();
   loop_->stop();
 }
 
@@ -302,7 +283,7 @@ Result<std::string> ProxyRun::control_status() {
 Result<std::string> ProxyRun::control_pause(const std::string& who) {
   if (paused_) return "true";
   STOCKADE_TRY(record(control_event("pause", Decision::pause, who, "asked for through the control socket")));
-  signal_workers(SIGSTOP);
+  egress_->signal(SIGSTOP);
   paused_ = true;
   return "true";
 }
@@ -310,7 +291,7 @@ Result<std::string> ProxyRun::control_pause(const std::string& who) {
 Result<std::string> ProxyRun::control_resume(const std::string& who) {
   if (!paused_) return "true";
   STOCKADE_TRY(record(control_event("resume", Decision::log, who, "asked for through the control socket")));
-  signal_workers(SIGCONT);
+  egress_->signal(SIGCONT);
   paused_ = false;
   return "true";
 }
@@ -380,7 +361,7 @@ int ProxyRun::to_end(BoundSocket listener) {
 }  // namespace
 
 int proxy(const ProxyOptions& options) {
-  auto firewall = read_firewall(options.policy);
+  auto firewall = supervisor::layer_firewall_policy(options.policy);
   if (!firewall) {
     print_error(firewall.error());
     return exit_status(firewall.error());

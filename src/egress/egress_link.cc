@@ -151,10 +151,10 @@ Result<std::unique_ptr<EgressLink>> EgressLink::start(const policy::Policy& poli
 
 EgressLink::EgressLink(const policy::Policy& policy) : policy_(policy) {}
 
-void EgressLink::dismiss() const {
-  (void)inspector_process_.signal(SIGKILL);
-  (void)dialer_process_.signal(SIGKILL);
-  if (sealer_process_) (void)sealer_process_.signal(SIGKILL);
+void EgressLink::signal(int number) const {
+  (void)inspector_process_.signal(number);
+  (void)dialer_process_.signal(number);
+  if (sealer_process_) (void)sealer_process_.signal(number);
 }
 
 std::vector<pid_t> EgressLink::pids() const {

@@ -9,6 +9,8 @@
 //   link->pass_listeners(std::move(listeners));
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
 #include <memory>
 
@@ -83,8 +85,10 @@ class EgressLink {
 
   // After the last process of the sandbox is gone: everything it connected to before is logged, then drained().
   void drain();
-  // Both die while the caller goes on to other things; the destructor waits for that.
-  void dismiss() const;
+  // To every worker: SIGSTOP holds all traffic, SIGCONT lets it go on.
+  void signal(int number) const;
+  // All die while the caller goes on to other things; the destructor waits for that.
+  void dismiss() const { signal(SIGKILL); }
   // Cuts a flow, or all of them (0).
   void cut(uint64_t flow);
 

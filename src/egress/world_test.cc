@@ -16,6 +16,7 @@
 
 #include "base/message_socket.h"
 #include "net/dns.h"
+#include "net/redirect_rules.h"
 #include "policy/decision.h"
 
 namespace stockade::egress::world {

@@ -85,6 +85,18 @@ Result<void> NetlinkSocket::request(const NetlinkBatch& batch, int acknowledgeme
   return {};
 }
 
+void visit_attributes(std::string_view payload, size_t header_size,
+                      const std::function<void(uint16_t type, std::string_view value)>& visit) {
+  size_t at = NLMSG_ALIGN(header_size);
+  while (at + sizeof(nlattr) <= payload.size()) {
+    nlattr attribute;
+    std::memcpy(&attribute, payload.data() + at, sizeof(attribute));
+    if (attribute.nla_len < NLA_HDRLEN || at + attribute.nla_len > payload.size()) return;
+    visit(attribute.nla_type & NLA_TYPE_MASK, payload.substr(at + NLA_HDRLEN, attribute.nla_len - NLA_HDRLEN));
+    at += NLA_ALIGN(attribute.nla_len);
+  }
+}
+
 Result<void> netlink_query(int fd, const NetlinkBatch& request,
                            const std::function<void(uint16_t type, std::string_view payload)>& visit) {
   const std::string& bytes = request.bytes();

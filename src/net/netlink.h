@@ -53,13 +53,17 @@ class NetlinkSocket {
   // Sends the batch and waits for one acknowledgement (or the first error) for each of `acknowledgements` messages.
   Result<void> request(const NetlinkBatch& batch, int acknowledgements);
 
+  explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}
   int fd() const { return fd_.get(); }
   Fd release() { return std::move(fd_); }
 
  private:
-  explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}
   Fd fd_;
 };
+
+// The attributes that follow a header of `header_size` bytes in a payload.
+void visit_attributes(std::string_view payload, size_t header_size,
+                      const std::function<void(uint16_t type, std::string_view value)>& visit);
 
 // Sends one dump or lookup request on `fd` and hands each answer's payload to `visit` until the kernel is done.
 // An error number of the kernel becomes an Error with that number.

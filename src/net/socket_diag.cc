@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/sysmacros.h>
 
+#include <array>
 #include <cstring>
 
 #include "net/netlink.h"
@@ -69,21 +70,77 @@ Result<std::vector<BoundUnixSocket>> list_bound_unix_sockets(int diag) {
 
   std::vector<BoundUnixSocket> sockets;
   auto done = netlink_query(diag, request, [&](uint16_t, std::string_view payload) {
-    size_t at = NLMSG_ALIGN(sizeof(unix_diag_msg));
-    while (at + sizeof(nlattr) <= payload.size()) {
-      nlattr attribute;
-      std::memcpy(&attribute, payload.data() + at, sizeof(attribute));
-      if (attribute.nla_len < NLA_HDRLEN || at + attribute.nla_len > payload.size()) return;
-      if (attribute.nla_type == UNIX_DIAG_VFS && attribute.nla_len >= NLA_HDRLEN + sizeof(unix_diag_vfs)) {
-        unix_diag_vfs file;
-        std::memcpy(&file, payload.data() + at + NLA_HDRLEN, sizeof(file));
-        sockets.push_back({from_kernel_device(file.udiag_vfs_dev), file.udiag_vfs_ino});
-      }
-      at += NLA_ALIGN(attribute.nla_len);
-    }
+    visit_attributes(payload, sizeof(unix_diag_msg), [&](uint16_t type, std::string_view value) {
+      unix_diag_vfs file;
+      if (type != UNIX_DIAG_VFS || value.size() < sizeof(file)) return;
+      std::memcpy(&file, value.data(), sizeof(file));
+      sockets.push_back({from_kernel_device(file.udiag_vfs_dev), file.udiag_vfs_ino});
+    });
   });
   if (!done) return std::unexpected(std::move(done).error().context("list the unix sockets inside"));
   return sockets;
+}
+
+namespace {
+
+// A v4-mapped address is the IPv4 address that packets carry.
+IpAddress address_of(uint8_t family, const __be32 (&bytes)[4]) {
+  if (family == AF_INET) return IpAddress::v4(ntohl(bytes[0]));
+  if (bytes[0] == 0 && bytes[1] == 0 && bytes[2] == htonl(0xffff)) return IpAddress::v4(ntohl(bytes[3]));
+  std::array<uint8_t, 16> v6;
+  std::memcpy(v6.data(), bytes, v6.size());
+  return IpAddress::v6(v6);
+}
+
+inet_diag_req_v2 inet_query(uint8_t family, uint8_t protocol) {
+  inet_diag_req_v2 query{};
+  query.sdiag_family = family;
+  query.sdiag_protocol = protocol;
+  query.idiag_states = ~0U;
+  return query;
+}
+
+}  // namespace
+
+Result<std::vector<InetSocket>> list_inet_sockets(int diag) {
+  std::vector<InetSocket> sockets;
+  for (const uint8_t protocol : {uint8_t{IPPROTO_TCP}, uint8_t{IPPROTO_UDP}}) {
+    for (const uint8_t family : {uint8_t{AF_INET}, uint8_t{AF_INET6}}) {
+      NetlinkBatch request;
+      request.begin(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP);
+      request.header(inet_query(family, protocol));
+      request.finish();
+      auto done = netlink_query(diag, request, [&](uint16_t, std::string_view payload) {
+        inet_diag_msg message;
+        if (payload.size() < sizeof(message)) return;
+        std::memcpy(&message, payload.data(), sizeof(message));
+        InetSocket socket{protocol, message.idiag_state, message.idiag_inode, {}, {}, {}};
+        socket.local = {address_of(family, message.id.idiag_src), ntohs(message.id.idiag_sport)};
+        socket.remote = {address_of(family, message.id.idiag_dst), ntohs(message.id.idiag_dport)};
+        std::memcpy(socket.identity.data(), &message.id, sizeof(message.id));
+        socket.identity_family = family;
+        sockets.push_back(socket);
+      });
+      // Without a module that a family or protocol needs, the kernel knows none of its sockets by this question.
+      if (!done && done.error().error_number() != ENOENT)
+        return std::unexpected(std::move(done).error().context("list the sockets of a network namespace"));
+    }
+  }
+  return sockets;
+}
+
+Result<bool> destroy_socket(int diag, const InetSocket& socket) {
+  inet_diag_req_v2 query = inet_query(socket.identity_family, socket.protocol);
+  std::memcpy(&query.id, socket.identity.data(), sizeof(query.id));
+  NetlinkBatch request;
+  request.begin(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK);
+  request.header(query);
+  request.finish();
+  if (auto done = netlink_query(diag, request, [](uint16_t, std::string_view) {}); !done) {
+    if (done.error().error_number() == ENOENT) return false;  // gone meanwhile
+    return std::unexpected(std::move(done).error().context("cut a connection"));
+  }
+  return true;
 }
 
 }  // namespace stockade::net

@@ -4,6 +4,7 @@
 // Facts: sock_diag(7), net/ipv4/inet_diag.c, net/unix/diag.c.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -29,5 +30,21 @@ struct BoundUnixSocket {
 };
 
 Result<std::vector<BoundUnixSocket>> list_bound_unix_sockets(int diag);
+
+// A TCP or UDP socket of the namespace.
+struct InetSocket {
+  uint8_t protocol = 0;  // IPPROTO_TCP, IPPROTO_UDP
+  uint8_t state = 0;     // TCP_ESTABLISHED … (netinet/tcp.h)
+  uint32_t inode = 0;    // 0: no process holds it any more
+  Endpoint local;
+  Endpoint remote;                     // a v4-mapped address as the IPv4 address that it is
+  std::array<uint8_t, 48> identity{};  // the kernel's inet_diag_sockid
+  uint8_t identity_family = 0;
+};
+
+Result<std::vector<InetSocket>> list_inet_sockets(int diag);
+// Both ends hear of it: a reset goes out, whoever holds the socket gets ECONNABORTED. Needs CAP_NET_ADMIN over the
+// namespace, and CONFIG_INET_DIAG_DESTROY (else EOPNOTSUPP). False: it was gone.
+Result<bool> destroy_socket(int diag, const InetSocket& socket);
 
 }  // namespace stockade::net

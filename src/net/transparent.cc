@@ -1,11 +1,6 @@
 #include "net/transparent.h"
 
 #include <arpa/inet.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter_ipv4.h>
-#include <linux/netfilter_ipv6.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -22,11 +17,6 @@ namespace {
 // The loopback device of a network namespace is its first, always.
 constexpr int kLoopbackIndex = 1;
 constexpr int kBacklog = 1024;
-
-template <typename T>
-std::string_view as_bytes(const T& value) {
-  return std::string_view(reinterpret_cast<const char*>(&value), sizeof(value));
-}
 
 void add_link_up(NetlinkBatch& batch) {
   batch.begin(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK);
@@ -55,165 +45,6 @@ void add_local_route(NetlinkBatch& batch, uint8_t family) {
 bool has_ipv6() {
   const Fd probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   return static_cast<bool>(probe);
-}
-
-// ---- the ruleset ------------------------------------------------------------------------------------------------
-
-constexpr char kTable[] = "stockade";
-constexpr char kChain[] = "redirect";
-
-// Writes the expressions of one rule after another into a batch.
-class RuleWriter {
- public:
-  explicit RuleWriter(NetlinkBatch& batch) : batch_(batch) {}
-
-  RuleWriter& rule(bool acknowledge = false) {
-    batch_.begin((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWRULE,
-                 static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_CREATE | NLM_F_APPEND | (acknowledge ? NLM_F_ACK : 0)));
-    batch_.header(nfgenmsg{NFPROTO_INET, NFNETLINK_V0, 0});
-    batch_.attribute_text(NFTA_RULE_TABLE, kTable);
-    batch_.attribute_text(NFTA_RULE_CHAIN, kChain);
-    batch_.nest(NFTA_RULE_EXPRESSIONS);
-    return *this;
-  }
-  void close() {
-    batch_.end();
-    batch_.finish();
-  }
-
-  RuleWriter& family(uint8_t nfproto) { return meta(NFT_META_NFPROTO).equals(as_bytes(nfproto)); }
-  RuleWriter& protocol(uint8_t ipproto) { return meta(NFT_META_L4PROTO).equals(as_bytes(ipproto)); }
-  RuleWriter& not_from_loopback() {
-    const uint32_t index = kLoopbackIndex;
-    return meta(NFT_META_IIF).compare(NFT_CMP_NEQ, as_bytes(index));
-  }
-  // dport is at offset 2 of the transport header, sport at 0.
-  RuleWriter& port(uint32_t offset, uint16_t number) {
-    const uint16_t wire = htons(number);
-    return payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset, sizeof(wire)).equals(as_bytes(wire));
-  }
-  RuleWriter& network_bytes(uint32_t offset, std::string_view value) {
-    return payload(NFT_PAYLOAD_NETWORK_HEADER, offset, static_cast<uint32_t>(value.size())).equals(value);
-  }
-  RuleWriter& tproxy(uint32_t nfproto, std::string_view address, uint16_t port) {
-    const uint16_t wire = htons(port);
-    immediate(NFT_REG_1, address);
-    immediate(NFT_REG_2, as_bytes(wire));
-    begin_expression("tproxy");
-    batch_.attribute_be32(NFTA_TPROXY_FAMILY, nfproto);
-    batch_.attribute_be32(NFTA_TPROXY_REG_ADDR, NFT_REG_1);
-    batch_.attribute_be32(NFTA_TPROXY_REG_PORT, NFT_REG_2);
-    return end_expression();
-  }
-  void accept() { verdict(NF_ACCEPT); }
-  void drop() { verdict(NF_DROP); }
-
- private:
-  void begin_expression(const char* name) {
-    batch_.nest(NFTA_LIST_ELEM);
-    batch_.attribute_text(NFTA_EXPR_NAME, name);
-    batch_.nest(NFTA_EXPR_DATA);
-  }
-  RuleWriter& end_expression() {
-    batch_.end();
-    batch_.end();
-    return *this;
-  }
-  RuleWriter& meta(uint32_t key) {
-    begin_expression("meta");
-    batch_.attribute_be32(NFTA_META_DREG, NFT_REG_1);
-    batch_.attribute_be32(NFTA_META_KEY, key);
-    return end_expression();
-  }
-  RuleWriter& payload(uint32_t base, uint32_t offset, uint32_t length) {
-    begin_expression("payload");
-    batch_.attribute_be32(NFTA_PAYLOAD_DREG, NFT_REG_1);
-    batch_.attribute_be32(NFTA_PAYLOAD_BASE, base);
-    batch_.attribute_be32(NFTA_PAYLOAD_OFFSET, offset);
-    batch_.attribute_be32(NFTA_PAYLOAD_LEN, length);
-    return end_expression();
-  }
-  RuleWriter& equals(std::string_view value) { return compare(NFT_CMP_EQ, value); }
-  RuleWriter& compare(uint32_t operation, std::string_view value) {
-    begin_expression("cmp");
-    batch_.attribute_be32(NFTA_CMP_SREG, NFT_REG_1);
-    batch_.attribute_be32(NFTA_CMP_OP, operation);
-    batch_.nest(NFTA_CMP_DATA);
-    batch_.attribute(NFTA_DATA_VALUE, value);
-    batch_.end();
-    return end_expression();
-  }
-  void immediate(uint32_t reg, std::string_view value) {
-    begin_expression("immediate");
-    batch_.attribute_be32(NFTA_IMMEDIATE_DREG, reg);
-    batch_.nest(NFTA_IMMEDIATE_DATA);
-    batch_.attribute(NFTA_DATA_VALUE, value);
-    batch_.end();
-    end_expression();
-  }
-  void verdict(uint32_t code) {
-    begin_expression("immediate");
-    batch_.attribute_be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-    batch_.nest(NFTA_IMMEDIATE_DATA);
-    batch_.nest(NFTA_DATA_VERDICT);
-    batch_.attribute_be32(NFTA_VERDICT_CODE, code);
-    batch_.end();
-    batch_.end();
-    end_expression();
-    close();
-  }
-
-  NetlinkBatch& batch_;
-};
-
-void add_table_and_chain(NetlinkBatch& batch) {
-  batch.begin((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWTABLE, NLM_F_REQUEST | NLM_F_CREATE);
-  batch.header(nfgenmsg{NFPROTO_INET, NFNETLINK_V0, 0});
-  batch.attribute_text(NFTA_TABLE_NAME, kTable);
-  batch.finish();
-
-  batch.begin((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWCHAIN, NLM_F_REQUEST | NLM_F_CREATE);
-  batch.header(nfgenmsg{NFPROTO_INET, NFNETLINK_V0, 0});
-  batch.attribute_text(NFTA_CHAIN_TABLE, kTable);
-  batch.attribute_text(NFTA_CHAIN_NAME, kChain);
-  batch.nest(NFTA_CHAIN_HOOK);
-  batch.attribute_be32(NFTA_HOOK_HOOKNUM, NF_INET_PRE_ROUTING);
-  batch.attribute_be32(NFTA_HOOK_PRIORITY, static_cast<uint32_t>(NF_IP_PRI_MANGLE));
-  batch.end();
-  batch.attribute_be32(NFTA_CHAIN_POLICY, NF_DROP);
-  batch.attribute_text(NFTA_CHAIN_TYPE, "filter");
-  batch.finish();
-}
-
-void batch_marker(NetlinkBatch& batch, uint16_t type) {
-  batch.begin(type, NLM_F_REQUEST);
-  batch.header(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)});
-  batch.finish();
-}
-
-void add_rules(NetlinkBatch& batch) {
-  RuleWriter rules(batch);
-  const uint8_t loopback_net = 127;
-  const in6_addr loopback6 = IN6ADDR_LOOPBACK_INIT;
-  const uint32_t loopback4 = htonl(INADDR_LOOPBACK);
-
-  rules.rule().not_from_loopback().drop();
-  // Destination address: at offset 16 of an IPv4 header, 24 of an IPv6 header.
-  rules.rule().family(NFPROTO_IPV4).network_bytes(16, as_bytes(loopback_net)).accept();
-  rules.rule().family(NFPROTO_IPV6).network_bytes(24, as_bytes(loopback6)).accept();
-  rules.rule().protocol(IPPROTO_UDP).port(2, 53).accept();
-  rules.rule().protocol(IPPROTO_UDP).port(0, 53).accept();
-  rules.rule().protocol(IPPROTO_TCP).port(2, 53).accept();
-  for (const uint8_t protocol : {uint8_t{IPPROTO_TCP}, uint8_t{IPPROTO_UDP}}) {
-    const uint16_t port = protocol == IPPROTO_TCP ? kTcpListenerPort : kUdpListenerPort;
-    rules.rule().family(NFPROTO_IPV4).protocol(protocol).tproxy(NFPROTO_IPV4, as_bytes(loopback4), port).accept();
-    rules.rule().family(NFPROTO_IPV6).protocol(protocol).tproxy(NFPROTO_IPV6, as_bytes(loopback6), port).accept();
-  }
-  // Replies from our listeners: tproxy breaks on them, because the socket it finds is the agent's own.
-  rules.rule().protocol(IPPROTO_TCP).accept();
-  // Port-unreachable for refused UDP. Nothing inside can make an ICMP packet of its own (no raw or ping sockets).
-  rules.rule().protocol(IPPROTO_ICMP).accept();
-  rules.rule(true).protocol(IPPROTO_ICMPV6).accept();
 }
 
 // ---- listeners ----------------------------------------------------------------------------------------------------
@@ -348,21 +179,6 @@ Result<void> route_everything_to_loopback() {
   if (v6) add_local_route(batch, AF_INET6);
   if (auto done = socket.request(batch, v6 ? 3 : 2); !done)
     return std::unexpected(std::move(done).error().context("route everything to lo"));
-  return {};
-}
-
-Result<void> install_redirect_rules() {
-  STOCKADE_ASSIGN(NetlinkSocket socket, NetlinkSocket::open(NETLINK_NETFILTER));
-  NetlinkBatch batch;
-  batch_marker(batch, NFNL_MSG_BATCH_BEGIN);
-  add_table_and_chain(batch);
-  add_rules(batch);
-  batch_marker(batch, NFNL_MSG_BATCH_END);
-  if (auto done = socket.request(batch, 1); !done)
-    return std::unexpected(std::move(done)
-                               .error()
-                               .context("install the redirect")
-                               .hint("needs nf_tables and nft_tproxy in the kernel: run 'stockade doctor'"));
   return {};
 }
 

@@ -36,7 +36,6 @@ inline constexpr uint16_t kProxySocksPort = 4;
 
 Result<void> bring_up_loopback();  // lo up, nothing else (a run without network)
 Result<void> route_everything_to_loopback();
-Result<void> install_redirect_rules();
 Result<TransparentListeners> open_transparent_listeners(bool explicit_proxy);
 
 // An NETLINK_SOCK_DIAG socket of the current network namespace, usable from outside of it.

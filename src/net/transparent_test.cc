@@ -15,6 +15,7 @@
 #include <functional>
 
 #include "base/ip_address.h"
+#include "net/redirect_rules.h"
 #include "net/socket_diag.h"
 
 namespace stockade::net {

@@ -6,6 +6,7 @@
 
 #include "base/message_socket.h"
 #include "base/wire.h"
+#include "net/redirect_rules.h"
 #include "sandbox/init.h"
 
 namespace stockade::sandbox {

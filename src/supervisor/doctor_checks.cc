@@ -20,6 +20,7 @@
 
 #include "base/landlock_abi.h"
 #include "base/pid.h"
+#include "net/redirect_rules.h"
 #include "net/transparent.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/landlock.h"

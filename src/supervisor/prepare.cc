@@ -62,6 +62,19 @@ Result<Prepared> prepare_run(const PrepareRequest& request) {
   return prepared;
 }
 
+Result<policy::Layered> layer_firewall_policy(const std::string& file) {
+  STOCKADE_ASSIGN(auto tree, sandbox::HostTree::open());
+  STOCKADE_ASSIGN(auto person, sandbox::Person::of_this_process());
+  STOCKADE_ASSIGN(const auto host, sandbox::survey_host(tree, std::move(person)));
+  auto surroundings = sandbox::for_policy(host);
+  STOCKADE_ASSIGN(surroundings.written_places, policy::written_places(host.state_dir));
+  policy::Request request;
+  request.policy_file = file;
+  auto layered = policy::layer(request, surroundings);
+  if (layered.usable()) STOCKADE_TRY(run_own_tests(layered.policy));
+  return layered;
+}
+
 Result<RunSettings> make_settings(Prepared prepared, const std::string& name) {
   STOCKADE_TRY(policy::record_start(prepared.layered, prepared.policy_surroundings));
   RunSettings settings;

@@ -122,8 +122,7 @@ Result<void> Run::start_workers() {
   return {};
 }
 
-// The last of our processes has been forked.
-Result<void> Run::confine_itself() {
+Result<void> confine_supervisor() {
   STOCKADE_TRY(forbid_new_privileges());
   if (kLooksForLeaks) return {};
   return sandbox::install_seccomp_filter(sandbox::supervisor_filter());
@@ -164,7 +163,7 @@ Result<void> Run::prepare_helpers() {
   std::vector<int> asking;
   if (handles.listeners) asking = handles.listeners->requests();
   if (handles.notify) asking.push_back(handles.notify.get());
-  if (asking.empty()) return confine_itself();
+  if (asking.empty()) return confine_supervisor();
   STOCKADE_ASSIGN(first_use_, watch_all(asking));
   loop_->spawn(await_first_use());
   return {};
@@ -186,7 +185,7 @@ Result<void> Run::start_helpers() {
   STOCKADE_TRY(start_observer());
   STOCKADE_TRY(start_workers());
   pass_listeners();
-  return confine_itself();
+  return confine_supervisor();
 }
 
 // After the end: what the agent sent and nobody read is still judged and logged.

@@ -30,6 +30,12 @@ using monitor::EndedBy;
 // An event of the monitor wall: what was done to the run.
 Event control_event(std::string kind, Decision decision, std::string subject, std::string reason);
 
+// Once the last of our processes has been forked.
+Result<void> confine_supervisor();
+
+// Where the rule that allows a connection names programs: did one of them make it?
+egress::AdmissionVerdict judge_program(ProgramLookup& programs, const egress::FlowRequest& request);
+
 class Run final : public ControlHandler, public egress::Authority {
  public:
   Run(RunSettings settings, const Clock& clock);
@@ -72,7 +78,6 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> start_workers_late();
   Result<void> start_early_workers();
   void pass_listeners();
-  Result<void> confine_itself();
   void add_observer(std::string name, sandbox::Observer process);
   loop::Task<void> hear_observer(size_t index);
 

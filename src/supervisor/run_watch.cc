@@ -45,14 +45,12 @@ Result<uint64_t> Run::record(Event event) {
   return recorded->seq;
 }
 
-egress::AdmissionVerdict Run::admit(const egress::FlowRequest& request) {
+egress::AdmissionVerdict judge_program(ProgramLookup& programs, const egress::FlowRequest& request) {
   egress::AdmissionVerdict verdict;
-  if (ended_by_) return {false, "the run has ended", "", {}};
-  if (request.rule.programs.empty()) return verdict;
-  auto made = programs_->is_made_by(request.client, request.original, request.rule.programs);
+  auto made = programs.is_made_by(request.client, request.original, request.rule.programs);
   if (made && *made) return verdict;
   verdict.allowed = false;
-  const std::string& asked = programs_->asked();
+  const std::string& asked = programs.asked();
   if (!made)
     verdict.reason = "which program made this connection can't be told: " + made.error().message();
   else
@@ -60,6 +58,11 @@ egress::AdmissionVerdict Run::admit(const egress::FlowRequest& request) {
                                    : fmt::format("{} made this connection, and the rule does not name it", asked);
   verdict.hint = fmt::format("add {} to `programs` of the rule", asked.empty() ? "the program" : asked);
   return verdict;
+}
+
+egress::AdmissionVerdict Run::admit(const egress::FlowRequest& request) {
+  if (ended_by_) return {false, "the run has ended", "", {}};
+  return request.rule.programs.empty() ? egress::AdmissionVerdict() : judge_program(*programs_, request);
 }
 
 void Run::traffic(const egress::Traffic& traffic) {
