@@ -59,6 +59,8 @@ std::string arguments_text(Walk& walk, JsonValue value) {
   return value.is_string() ? walk.string(value) : std::string(value.raw());
 }
 
+constexpr uint32_t kUnnumbered = 0x10000;  // above every index that an event can name
+
 bool is_call(std::string_view type) {
   return type.ends_with("_call") || type == "mcp_approval_request" || type == "program";
 }
@@ -271,7 +273,11 @@ void read_responses_event(Walk& walk, ResponseState& state) {
   const std::string type = walk.string(root, "type");
   const Item place{0, walk.number(root, "output_index"), 0};
   const Item part{0, place.index, walk.number(root, "content_index", walk.number(root, "summary_index"))};
-  if (type.starts_with("response.output_item.") || type.find("_call") != std::string::npos)
+  const bool numbered = walk.member(root, "output_index").number().has_value();
+  // Gateways exist that send each item whole and leave its index out; clients take it. A call that comes in pieces needs
+  // one, or nobody knows which pieces are its own.
+  const bool stands_alone = type == "response.output_item.done" && !numbered;
+  if (!stands_alone && (type.starts_with("response.output_item.") || type.find("_call") != std::string::npos))
     walk.require_number(root, "output_index");
   if (const auto sequence = walk.member(root, "sequence_number").number()) state.last_sequence = *sequence;
   const JsonValue delta = walk.member(root, "delta");
@@ -316,7 +322,8 @@ void read_responses_event(Walk& walk, ResponseState& state) {
       output_item(walk, state, item, place.index, false);
     }
   } else if (type == "response.output_item.done") {
-    output_item(walk, state, walk.member(root, "item"), place.index, true);
+    const uint32_t index = stands_alone ? kUnnumbered + state.ordinal++ : place.index;
+    output_item(walk, state, walk.member(root, "item"), index, true);
   } else if (type == "response.created" || type == "response.in_progress" || type == "response.queued") {
     const JsonValue response = walk.member(root, "response");
     state.started = true;

@@ -132,6 +132,14 @@ std::vector<std::string> StreamEditor::write_responses(const StreamEvent& event,
     const uint32_t moved = item.index - (notice_.empty() ? dropped_before(item) : 0);
     if (moved != item.index) edit.replace(index, std::to_string(moved));
   }
+  // An item that came whole and without an index.
+  if (const JsonValue item = root["item"]; item && !index) {
+    const auto id = item["call_id"].text().decode();
+    if (id && refused_ids_.contains(*id)) {
+      if (notice_.empty()) return {};
+      edit.replace(item, text_block(api_, notice_, 0));
+    }
+  }
   if (sequence && sequence_shift_ != 0) edit.replace(sequence, std::to_string(number));
   uint32_t at = 0;
   for (JsonValue item = root["response"]["output"].first(); item; item = item.next(), ++at) {

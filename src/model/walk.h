@@ -100,7 +100,7 @@ class ResponseState {
   std::map<Item, OpenCall> calls;
   std::vector<std::string> blocks;  // Anthropic: the type of each content block so far
   bool block_open = false;
-  uint32_t ordinal = 0;         // Gemini, Ollama: calls so far
+  uint32_t ordinal = 0;         // calls so far that have no index of their own
   std::optional<Item> partial;  // Gemini: the call whose arguments go on
   uint64_t last_sequence = 0;   // Responses
   std::string response_id, response_model;
