@@ -49,8 +49,8 @@ void check_promises(const Policy& policy) {
       const std::string name = rule.host.starts_with("*.") ? rule.host.substr(2) : rule.host;
       require(canonical_host(name) == name);
     }
-    require(rule.protocol == Protocol::http || (rule.methods.empty() && rule.paths.empty()));
-    require(rule.protocol == Protocol::http || rule.protocol == Protocol::tcp || rule.tls == TlsMode::passthrough);
+    require(rule.protocol == Protocol::http || is_intercepted(rule) || (rule.methods.empty() && rule.paths.empty()));
+    require(rule.protocol == Protocol::http || rule.protocol == Protocol::tcp || rule.tls != TlsMode::unset);
     require(!rule.ask);
   }
   for (const FileRule& rule : policy.files) {

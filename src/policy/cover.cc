@@ -116,7 +116,7 @@ bool rule_covers(const NetworkRule& outer, const NetworkRule& inner) {
   return subject_covers(outer, inner) && addresses && ports_cover(outer.ports, inner.ports) &&
          names_cover(outer.methods, inner.methods) && paths_cover(outer.paths, inner.paths) &&
          names_cover(outer.programs, inner.programs) && protocol_covers(outer.protocol, inner.protocol) &&
-         (!outer.ask || inner.ask);
+         (outer.tls != TlsMode::inspect || inner.tls != TlsMode::passthrough) && (!outer.ask || inner.ask);
 }
 
 bool deny_covers(const NetworkRule& outer, const NetworkRule& inner) {
@@ -140,6 +140,7 @@ std::optional<NetworkRule> intersect(const NetworkRule& ceiling, const NetworkRu
   if (!protocol_covers(ceiling.protocol, run.protocol)) {
     if (!protocol_covers(run.protocol, ceiling.protocol)) return std::nullopt;
     out.protocol = ceiling.protocol;
+    out.tls = ceiling.protocol == Protocol::http ? TlsMode::unset : std::max(run.tls, ceiling.tls);
   }
   if (ceiling.tls == TlsMode::inspect && run.tls == TlsMode::passthrough) return std::nullopt;
   out.ask = run.ask || ceiling.ask;
@@ -155,11 +156,12 @@ bool access_covers(Access outer, Access inner) {
   return outer == inner || outer == Access::write || inner == Access::hide;
 }
 
+bool same_ports(const std::vector<PortRange>& a, const std::vector<PortRange>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const PortRange& p, const PortRange& q) { return p.first == q.first && p.last == q.last; });
+}
+
 bool same_rule(const NetworkRule& a, const NetworkRule& b) {
-  const auto same_ports = [](const std::vector<PortRange>& x, const std::vector<PortRange>& y) {
-    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
-                      [](const PortRange& p, const PortRange& q) { return p.first == q.first && p.last == q.last; });
-  };
   return a.host == b.host && a.address == b.address && same_ports(a.ports, b.ports) && a.methods == b.methods &&
          a.paths == b.paths && a.protocol == b.protocol && a.tls == b.tls && a.programs == b.programs &&
          a.addresses == b.addresses && a.ask == b.ask;

@@ -80,7 +80,7 @@ struct Sandbox {
 // ---- wall 3: network
 // -------------------------------------------------------------------------------------------------
 enum class Protocol { automatic, tls, http, tcp };
-enum class TlsMode { unset, passthrough, inspect };
+enum class TlsMode { unset, passthrough, inspect };  // stricter upwards; unset: no TLS expected (http, tcp)
 
 struct PortRange {
   uint16_t first = 0;
