@@ -19,11 +19,11 @@ constexpr std::array kBundles = {"/etc/ssl/certs/ca-certificates.crt",
                                  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
                                  "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"};
 constexpr std::array kDirectories = {"/etc/ssl/certs", "/etc/pki/tls/certs"};
-// OpenSSL (and Python's ssl), requests, curl, git, pip, cargo, the AWS tools, gRPC, Nix's programs.
-constexpr std::array kBundleVariables = {
-    "SSL_CERT_FILE",    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
-    "PIP_CERT",         "CARGO_HTTP_CAINFO",  "AWS_CA_BUNDLE",  "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-    "NIX_SSL_CERT_FILE"};
+// OpenSSL (and Python's ssl), requests, curl, git, pip, cargo, the AWS tools, httplib2, gRPC, Nix's programs.
+constexpr std::array kBundleVariables = {"SSL_CERT_FILE",    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+                                         "GIT_SSL_CAINFO",   "PIP_CERT",           "CARGO_HTTP_CAINFO",
+                                         "AWS_CA_BUNDLE",    "HTTPLIB2_CA_CERTS",  "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+                                         "NIX_SSL_CERT_FILE"};
 // These add to roots of their own.
 constexpr std::array kAdditionVariables = {"NODE_EXTRA_CA_CERTS", "DENO_CERT"};
 constexpr const char* kFirefoxPolicies = "/etc/firefox/policies/policies.json";
