@@ -78,9 +78,9 @@ def test_a_name_that_no_rule_allows_is_not_dialled(online, policy):
 
 
 def test_a_program_with_roots_of_its_own_refuses_and_the_log_says_so(online, policy):
-    done = online.run("curl", "-sS", "--cacert", "/etc/ssl/openssl.cnf", "https://api.test/", policy=policy())
+    done = online.run("curl", "-sS", "--capath", "/none", "--cacert", "/etc/ssl/openssl.cnf", "https://api.test/", policy=policy())
     assert done.status != 0
-    done = online.sh(f"unset SSL_CERT_FILE CURL_CA_BUNDLE; curl -sS --cacert {online.internet.ca} https://api.test/",
+    done = online.sh(f"unset SSL_CERT_FILE CURL_CA_BUNDLE; curl -sS --capath /none --cacert {online.internet.ca} https://api.test/",
                      policy=policy(f"files: [{{ host: {online.internet.ca}, access: read }}]"))
     assert done.status != 0, done
     noted = [event for event in online.events(kind="connect") if "certificate" in event["reason"]]
