@@ -50,9 +50,8 @@ void check_promises(const Policy& policy) {
       require(canonical_host(name) == name);
     }
     const bool may_be_tls = rule.protocol == Protocol::automatic || rule.protocol == Protocol::tls;
-    require(may_be_tls ? rule.tls != TlsMode::unset : rule.tls != TlsMode::inspect);
-    require(rule.protocol == Protocol::http || rule.tls == TlsMode::inspect ||
-            (rule.methods.empty() && rule.paths.empty()));
+    require(!may_be_tls || rule.tls != TlsMode::unset);
+    require(rule.protocol == Protocol::http || is_intercepted(rule) || (rule.methods.empty() && rule.paths.empty()));
     require(!rule.ask);
   }
   for (const FileRule& rule : policy.files) {

@@ -6,13 +6,13 @@ set -euo pipefail
 debian_build=(g++ cmake ninja-build make pkg-config libyaml-dev nlohmann-json3-dev libfmt-dev libcli11-dev libsodium-dev libssl-dev
   node-llhttp libnghttp2-dev libvectorscan-dev libre2-dev zlib1g-dev libbrotli-dev libzstd-dev libutf8proc-dev
   libseccomp-dev libgtest-dev libgmock-dev libldns-dev libwslay-dev mold ccache)
-debian_test=(python3 python3-pytest python3-yaml openssl curl git nftables iproute2 tmux strace procps openssh-server openssh-client
+debian_test=(python3 python3-pip python3-pytest python3-yaml openssl curl wget git nftables iproute2 tmux strace procps openssh-server openssh-client
   postgresql redis-server redis-tools mariadb-server-core mariadb-client-core haproxy nghttp2-client nghttp2-server bubblewrap crun podman ripgrep socat hyperfine npm nodejs golang-go netcat-openbsd
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19)
 fedora_build=(gcc-c++ cmake ninja-build make pkgconf libyaml-devel libyaml-static json-devel fmt-devel cli11-devel
   libsodium-devel libsodium-static openssl-devel llhttp-devel libnghttp2-devel vectorscan-devel re2-devel zlib-devel brotli-devel
   libzstd-devel utf8proc-devel wslay-devel glibc-static libstdc++-static libseccomp-devel libseccomp-static gtest-devel gmock-devel ldns-devel mold ccache)
-fedora_test=(python3 python3-pytest python3-pyyaml openssl curl git nftables iproute tmux strace procps-ng openssh-server
+fedora_test=(python3 python3-pip python3-pytest python3-pyyaml openssl curl wget git nftables iproute tmux strace procps-ng openssh-server
   openssh-clients postgresql-server redis mariadb-server haproxy bubblewrap crun podman ripgrep socat hyperfine nodejs-npm golang nmap-ncat
   clang clang-tools-extra compiler-rt llvm)
 

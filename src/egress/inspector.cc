@@ -318,7 +318,7 @@ void Inspector::start_relay(RelayEnds ends, uint64_t flow) {
 namespace {
 
 Result<Interception> make_interception(WallTime now) {
-  STOCKADE_ASSIGN(auto authority, net::CertificateAuthority::create("Stockade, this run's own authority", now));
+  STOCKADE_ASSIGN(auto authority, net::CertificateAuthority::create(std::string(net::kAuthorityName), now));
   STOCKADE_ASSIGN(auto context, net::TlsContext::for_server());
   return Interception{std::move(authority), std::move(context)};
 }

@@ -40,8 +40,8 @@ Notice make_notice(const Destination& to, std::string reason, std::string hint) 
 std::string allow_hint(const Destination& to) {
   const std::string who =
       to.host.empty() ? fmt::format("address: {}", to.address.to_string()) : fmt::format("host: {}", to.host);
-  return fmt::format("a person can allow it with \"- {{ {}, ports: [{}], {} }}\" under network.allow", who, to.port,
-                     to.port == 80 ? "protocol: http" : "tls: passthrough");
+  return fmt::format("a person can allow it with \"- {{ {}, ports: [{}]{} }}\" under network.allow", who, to.port,
+                     to.port == 80 ? ", protocol: http" : "");
 }
 
 net::Refusal refusal_of(net::RefusalStatus status, const Notice& notice, uint64_t event) {

@@ -89,7 +89,7 @@ Result<std::optional<size_t>> Wire::read_now(std::string& into) {
     std::string bytes;
     STOCKADE_ASSIGN(const auto count, receive_now(bytes, socket_.get()));
     if (!count) return std::nullopt;
-    if (*count == 0) return fail(ErrorKind::protocol, "TLS was cut off");
+    if (*count == 0) return fail(ErrorKind::unavailable, "TLS was cut off");
     STOCKADE_TRY(tls_->session.feed(bytes));
   }
 }

@@ -31,7 +31,8 @@ class Wire {
   std::string alpn() const { return tls_ ? tls_->session.alpn() : std::string(); }
 
   // Appends what has come to `into`: how many bytes, 0 at the end. An end without close_notify inside TLS is an error
-  // of kind protocol. A deadline that passed: of kind limit.
+  // of kind unavailable: it may cut off what a body's end says, yet most clients go that way when they have all. A
+  // deadline that passed: of kind limit.
   loop::Task<Result<size_t>> read(std::string& into, TimePoint deadline);
   // The same in two steps, for who must look at something before each read: none when nothing has come, then
   // await_more().

@@ -107,7 +107,7 @@ TEST(Wire, TakesAnEndWithoutGoodbyeForACutInsideTlsOnly) {
     made.turn_until(done);
     EXPECT_EQ(outcome.has_value(), !tls);
     if (!outcome) {
-      EXPECT_EQ(outcome.error().kind(), ErrorKind::protocol);
+      EXPECT_EQ(outcome.error().kind(), ErrorKind::unavailable);
     }
   }
 }

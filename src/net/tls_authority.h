@@ -22,6 +22,11 @@ struct evp_pkey_st;
 
 namespace stockade::net {
 
+// The subject of every run's authority, for a person who looks at a certificate, and OpenSSL's hash of it, by which its
+// directories of certificates find a file.
+inline constexpr std::string_view kAuthorityName = "Stockade, this run's own authority";
+inline constexpr std::string_view kAuthorityHash = "2b25204f";
+
 inline constexpr size_t kLeaves = 4096;
 inline constexpr auto kAuthorityLife = std::chrono::hours(24 * 30);
 

@@ -1,6 +1,7 @@
 #include "net/tls_session.h"
 
 #include <gtest/gtest.h>
+#include <openssl/x509.h>
 
 #include "net/tls_authority.h"
 
@@ -136,6 +137,12 @@ TEST(CertificateAuthority, KeepsLeavesAndForgetsTheOldest) {
   EXPECT_EQ(authority.leaf_for("a.example").value(), first);
   for (size_t i = 0; i < kLeaves; ++i) ASSERT_TRUE(authority.leaf_for("h" + std::to_string(i) + ".example"));
   EXPECT_EQ(authority.leaves(), kLeaves);
+}
+
+TEST(CertificateAuthority, IsFoundByItsHashInADirectoryOfCertificates) {
+  auto authority = CertificateAuthority::create(std::string(kAuthorityName), std::chrono::system_clock::now()).value();
+  X509_NAME* issuer = X509_get_issuer_name(authority.leaf_for("a.example").value()->x509());
+  EXPECT_EQ(fmt::format("{:08x}", X509_NAME_hash_ex(issuer, nullptr, nullptr, nullptr)), kAuthorityHash);
 }
 
 TEST(CertificateAuthority, NamesHostsLongerThanACommonName) {

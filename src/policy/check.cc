@@ -70,7 +70,7 @@ class Checker {
         error(rule.where,
               fmt::format("{} covers hosts that anybody can rent: data sent there reaches whoever asks for a name",
                           rule.host),
-              fmt::format("name the one host under {}, or limit `paths` with `protocol: http`", *shared));
+              fmt::format("name the one host under {}, or limit `paths`", *shared));
     } else if (rule.host.starts_with("*.")) {
       warning(rule.where, fmt::format("{} covers every host of that domain", rule.host),
               "name the hosts where they are known");
@@ -109,33 +109,37 @@ class Checker {
   void deny_rule(const NetworkRule& deny) {
     if (!is_limited_to_requests(deny) || deny.address) return;
     for (const NetworkRule& rule : policy_.network.allow) {
-      if (rule.address || rule.protocol == Protocol::http) continue;
+      if (rule.address || rule.protocol == Protocol::http || is_intercepted(rule)) continue;
       const bool meets = (host_covers(rule.host, deny.host) || host_covers(deny.host, rule.host)) &&
                          (deny.ports.empty() || ports_overlap(deny.ports, rule.ports));
       if (!meets) continue;
       error(deny.where,
             fmt::format("methods and paths of {} can't be judged: {} lets the connection through unread",
                         deny.subject(), rule.where.to_string()),
-            "deny the host as a whole, or allow it with `protocol: http`");
+            "deny the host as a whole, or leave `tls: passthrough` out there");
       return;
     }
   }
 
-  // tcp is not classified: beside it a stricter rule for the same place would mean nothing.
+  // tcp is not classified, and what passes through is not read: beside them a stricter rule for the same place would
+  // mean nothing.
   void protocols_agree() {
     const auto& rules = policy_.network.allow;
     for (size_t i = 0; i < rules.size(); ++i) {
       for (size_t j = i + 1; j < rules.size(); ++j) {
         const NetworkRule& a = rules[i];
         const NetworkRule& b = rules[j];
-        const bool same = (a.protocol == Protocol::tcp) == (b.protocol == Protocol::tcp);
-        if (same && a.speaks == b.speaks) continue;
         if (a.address || b.address || a.host != b.host || !ports_overlap(a.ports, b.ports)) continue;
-        if (same)
+        const bool tcp = (a.protocol == Protocol::tcp) != (b.protocol == Protocol::tcp);
+        const bool unread = !tcp && (a.tls == TlsMode::passthrough) != (b.tls == TlsMode::passthrough);
+        if (!tcp && !unread && a.speaks == b.speaks) continue;
+        if (!tcp && !unread)
           error(b.where, fmt::format("{} is allowed for two protocols on the same port", b.subject()),
                 fmt::format("the other rule is {}: keep one", a.where.to_string()));
         else
-          error(b.where, fmt::format("{} is allowed as `protocol: tcp` and otherwise for the same port", b.subject()),
+          error(b.where,
+                fmt::format("{} is allowed {} and otherwise for the same port", b.subject(),
+                            tcp ? "as `protocol: tcp`" : "with `tls: passthrough`"),
                 fmt::format("the other rule is {}: keep one", a.where.to_string()));
       }
     }

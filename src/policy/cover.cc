@@ -142,7 +142,7 @@ std::optional<NetworkRule> intersect(const NetworkRule& ceiling, const NetworkRu
     if (!protocol_covers(run, ceiling)) return std::nullopt;
     out.protocol = ceiling.protocol;
     out.speaks = ceiling.speaks;
-    if (out.tls == TlsMode::unset) out.tls = ceiling.tls;
+    out.tls = ceiling.protocol == Protocol::http ? TlsMode::unset : std::max(run.tls, ceiling.tls);
   }
   if (ceiling.tls == TlsMode::inspect && run.tls == TlsMode::passthrough) return std::nullopt;
   out.ask = run.ask || ceiling.ask;
@@ -158,11 +158,12 @@ bool access_covers(Access outer, Access inner) {
   return outer == inner || outer == Access::write || inner == Access::hide;
 }
 
+bool same_ports(const std::vector<PortRange>& a, const std::vector<PortRange>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const PortRange& p, const PortRange& q) { return p.first == q.first && p.last == q.last; });
+}
+
 bool same_rule(const NetworkRule& a, const NetworkRule& b) {
-  const auto same_ports = [](const std::vector<PortRange>& x, const std::vector<PortRange>& y) {
-    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
-                      [](const PortRange& p, const PortRange& q) { return p.first == q.first && p.last == q.last; });
-  };
   return a.host == b.host && a.address == b.address && same_ports(a.ports, b.ports) && a.methods == b.methods &&
          a.paths == b.paths && a.protocol == b.protocol && a.speaks == b.speaks && a.tls == b.tls &&
          a.programs == b.programs && a.addresses == b.addresses && a.ask == b.ask;

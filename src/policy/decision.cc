@@ -33,14 +33,15 @@ Verdict denied_by(const NetworkRule& rule, size_t index, const std::string& subj
           fmt::format("network.deny names {} ({})", rule.subject(), subject), rule.where};
 }
 
-// Among the rules that match, the one that decides: allow before ask does not hold (ask beats allow), and a rule for
-// any program before one that is limited to some.
+// Among the rules that match, the one that decides: ask beats allow, a rule for any program stands before one that is
+// limited to some, one for the very name before a wildcard, one that opens TLS before one that does not.
 template <typename Matches>
 int deciding_rule(const Network& network, Matches matches) {
   int best = -1;
   const auto rank = [&](int index) {
     const NetworkRule& rule = network.allow[static_cast<size_t>(index)];
-    return (rule.ask ? 0 : 2) + (rule.programs.empty() ? 0 : 1);
+    return (rule.ask ? 0 : 8) + (rule.programs.empty() ? 0 : 4) + (rule.host.starts_with("*.") ? 2 : 0) +
+           (rule.tls == TlsMode::passthrough ? 1 : 0);
   };
   for (size_t i = 0; i < network.allow.size(); ++i) {
     if (!matches(network.allow[i])) continue;

@@ -82,6 +82,22 @@ TEST(Glob, StaysFastOnHostilePatterns) {
   EXPECT_FALSE(glob_matches(deep_glob + "/b", deep_path));
 }
 
+TEST(Connect, TakesTheRuleForTheVeryNameAndTheOneThatOpensTls) {
+  const Policy policy = load(R"(network:
+  allow:
+    - { host: "*.b.example", tls: passthrough }
+    - { host: "*.z.b.example" }
+    - { host: pinned.b.example, tls: passthrough }
+    - { host: open.b.example }
+    - { host: "*.c.b.example" }
+)");
+  const Network& network = policy.network;
+  EXPECT_EQ(judge_connect(network, "pinned.b.example", 443).rule, 2);
+  EXPECT_EQ(judge_connect(network, "open.b.example", 443).rule, 3);
+  EXPECT_EQ(judge_connect(network, "x.b.example", 443).rule, 0);
+  EXPECT_EQ(judge_connect(network, "x.c.b.example", 443).rule, 4);
+}
+
 TEST(Connect, LetsDenyBeatAllowWhateverTheOrder) {
   const Policy policy = load(R"(network:
   allow:

@@ -24,7 +24,8 @@ std::string rule_text(const NetworkRule& rule) {
   if (!rule.paths.empty()) text += fmt::format(", paths {}", join_words(rule.paths));
   if (!rule.programs.empty()) text += fmt::format(", from {}", join_words(rule.programs));
   constexpr const char* kProtocols[] = {"", ", TLS", ", plain HTTP", ", any protocol"};
-  return text + (rule.speaks.empty() ? std::string(kProtocols[static_cast<int>(rule.protocol)]) : ", " + rule.speaks);
+  text += rule.speaks.empty() ? std::string(kProtocols[static_cast<int>(rule.protocol)]) : ", " + rule.speaks;
+  return rule.tls == TlsMode::passthrough ? text + ", TLS passing through" : text;
 }
 
 std::string_view access_text(Access access) {

@@ -179,12 +179,10 @@ class Explanation {
     });
     if (intercepts(network))
       say("Where TLS is opened, the run's own certificate authority stands in for the server, whom we verify; programs "
-          "that "
-          "bring roots of their own and read none of the usual variables refuse it.");
+          "that bring roots of their own, and read neither the system's nor the usual variables, refuse it.");
     if (unread)
-      say("Where TLS passes through, only name, port and bytes are judged: what is sent there "
-          "is not read, "
-          "and the agent's own key for such a host would not be seen.");
+      say("Where TLS passes through, only name, port and bytes are judged. Not seen there: methods, paths, another host "
+          "named inside TLS, secrets in requests, the agent's own key for such a host, and whatever comes back.");
   }
 
   void allow_rule(const NetworkRule& rule) {
@@ -201,7 +199,7 @@ class Explanation {
     std::string text = fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports), what);
     if (!rule.methods.empty()) text += fmt::format("; only {}", join_words(rule.methods));
     if (!rule.paths.empty()) text += fmt::format("; only paths {}", join_words(rule.paths));
-    if (rule.protocol == Protocol::http && rule.methods.empty() && rule.paths.empty())
+    if ((rule.protocol == Protocol::http || is_intercepted(rule)) && rule.methods.empty() && rule.paths.empty())
       text += "; any method and path (default)";
     if (!rule.programs.empty())
       text += fmt::format("; only from {} (a guard against accidents, not a boundary)", join_words(rule.programs));

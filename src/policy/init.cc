@@ -27,7 +27,8 @@ sandbox:
 
 network:
   allow: []
-    # - {{ host: api.example.com, ports: [443], tls: passthrough }}   # name, port and bytes are judged
+    # - {{ host: api.example.com, methods: [GET], paths: [/v1/**] }}   # TLS is opened; requests are judged and searched
+    # - {{ host: pinned.example.com, tls: passthrough }}   # only name, port and bytes are judged
     # - {{ host: mirror.example.com, ports: [80], protocol: http, methods: [GET], paths: [/debian/**] }}
     # - {{ host: db.internal, ports: [5432], protocol: tcp, addresses: [10.0.0.0/8] }}
   deny: []

@@ -176,6 +176,31 @@ TEST_F(Layers, StartNothingWhenAPolicyFileIsMissingHugeOrNoFile) {
   EXPECT_THAT(render(layer(request, s_).errors), HasSubstr("anybody may write"));
 }
 
+TEST_F(Layers, LetAPolicyPassThroughWhatItsPresetOpens) {
+  const Layered layered =
+      with_policy("extends: [codex]\nnetwork: { allow: [{ host: api.openai.com, tls: passthrough }] }\n");
+  ASSERT_TRUE(layered.usable()) << render(layered.errors);
+  const auto tls_to = [&](const char* host) {
+    return layered.policy.network.allow[static_cast<size_t>(judge_connect(layered.policy.network, host, 443).rule)].tls;
+  };
+  EXPECT_EQ(tls_to("api.openai.com"), TlsMode::passthrough);
+  EXPECT_EQ(tls_to("chatgpt.com"), TlsMode::inspect);
+}
+
+TEST_F(Layers, LetNothingPassThroughACeilingThatOpensTls) {
+  put("home/.config/stockade/policy.yaml", R"(version: 1
+network:
+  allow: [{ host: a.example }, { host: b.example, tls: passthrough }, { host: c.example, protocol: tls }]
+)");
+  const Layered layered = with_policy(R"(network:
+  allow: [{ host: a.example, tls: passthrough }, { host: b.example }, { host: c.example, protocol: tcp }]
+)");
+  ASSERT_TRUE(layered.usable()) << render(layered.errors);
+  EXPECT_FALSE(connects(layered, "a.example"));
+  ASSERT_EQ(layered.policy.network.allow.size(), 2u);
+  for (const NetworkRule& rule : layered.policy.network.allow) EXPECT_TRUE(is_intercepted(rule)) << rule.host;
+}
+
 TEST_F(Layers, LetNothingBelowACeilingAllowWhatItForbids) {
   put("home/.config/stockade/policy.yaml", R"(version: 1
 sandbox: { memory: 1GiB, pids: 8192, cpus: 1, strictness: hard }
@@ -381,6 +406,10 @@ TEST_F(Layers, CheckAcrossFields) {
   EXPECT_THAT(
       errors("network: { allow: [{ host: a.example, tls: passthrough }, { host: a.example, protocol: tcp }] }\n"),
       HasSubstr("protocol: tcp"));
+  EXPECT_THAT(
+      errors("network: { allow: [{ host: a.example, tls: passthrough }, { host: a.example, ports: [443, 80] }] }\n"),
+      HasSubstr("tls: passthrough"));
+  EXPECT_EQ(errors("network: { allow: [{ host: a.example }], deny: [{ host: a.example, paths: [/x] }] }\n"), "");
   EXPECT_THAT(errors("tools: { programs: { allow: [git] } }\nnetwork: { allow: [{ host: a.example, tls: passthrough, "
                      "programs: [curl] }] }\n"),
               HasSubstr("never matches"));

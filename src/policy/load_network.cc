@@ -290,11 +290,7 @@ class RuleEntry {
 
   void check_together() {
     const bool tls = rule_.protocol == Protocol::automatic || rule_.protocol == Protocol::tls;
-    if (tls && rule_.tls == TlsMode::unset && !bad_) {
-      reader_.unbuilt(node_, fmt::format("a default of `tls` for {}", rule_.subject()),
-                      "write `tls: inspect` or `tls: passthrough` (or `protocol: http | tcp`)");
-      bad_ = true;
-    }
+    if (tls && rule_.tls == TlsMode::unset) rule_.tls = TlsMode::inspect;
     if (rule_.tls == TlsMode::inspect && rule_.protocol == Protocol::http)
       error(*fields_["tls"], "there is no TLS to inspect in `protocol: http`", "leave `tls` out");
     if (rule_.tls == TlsMode::passthrough && !rule_.speaks.empty())
@@ -305,7 +301,8 @@ class RuleEntry {
       error(fields_["methods"] ? *fields_["methods"] : *fields_["paths"],
             fmt::format("`{}` can't be judged {}", rule_.methods.empty() ? "paths" : "methods",
                         rule_.protocol == Protocol::tcp ? "in plain TCP" : "inside TLS that passes through"),
-            "write `tls: inspect`, or `protocol: http` for plain HTTP, or leave them out");
+            rule_.protocol == Protocol::tcp ? "leave `protocol: tcp` out, or leave them out"
+                                            : "leave `tls: passthrough` out, or leave them out");
   }
 
   Reader& reader_;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "policy/decision.h"
 #include "policy/effective.h"
 #include "policy/surroundings_fixture.h"
 #include "policy/units.h"
@@ -198,9 +199,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"copy", file("{ host: ., access: copy }"), "p.yaml:3:24", "copy` is not built yet", "access: write"},
         Refused{"secrets", v1("secrets: { A: { from: env, hosts: [a.example] } }\n"), "p.yaml:2:1",
                 "`secrets` is not built yet"},
-        Refused{"absent_tls", allow("{ host: a.example }"), "p.yaml:4:7", "is not built yet", "tls: passthrough"},
-        Refused{"absent_tls_of_tls", allow("{ host: a.example, protocol: tls }"), "p.yaml:4:7", "is not built yet",
-                "tls: passthrough"},
         Refused{"redact", v1("network: { inspect: { secrets: redact } }\n"), "p.yaml:2:32", "is not built yet"},
         Refused{"injection", v1("network: { inspect: { injection: redact } }\n"), "p.yaml:2:34", "is not built yet"},
         Refused{"ask", allow("{ host: a.example, tls: passthrough, ask: true }"), "p.yaml:4:49", "is not built yet"},
@@ -216,6 +214,21 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"canaries", v1("canaries: true\n"), "p.yaml:2:1", "`canaries` is not built yet"},
         Refused{"expecting_ask", v1("tests: [{ exec: a, expect: ask }]\n"), "p.yaml:2:28", "is not built yet"}),
     [](const auto& info) { return info.param.name; });
+
+TEST(Loader, OpensTlsWhereARuleDoesNotSay) {
+  const Network network = load(allow("{ host: a.example, methods: [GET], paths: [/v1/**] }\n"
+                                     "    - { host: b.example, protocol: tls }\n"
+                                     "    - { host: c.example, tls: passthrough }\n"
+                                     "    - { host: d.example, protocol: http }\n"
+                                     "    - { host: e.example, protocol: tcp }"))
+                              .policy.network;
+  ASSERT_EQ(network.allow.size(), 5u);
+  const TlsMode expected[] = {TlsMode::inspect, TlsMode::inspect, TlsMode::passthrough, TlsMode::unset, TlsMode::unset};
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(network.allow[i].tls, expected[i]) << network.allow[i].host;
+    EXPECT_EQ(is_intercepted(network.allow[i]), i < 2) << network.allow[i].host;
+  }
+}
 
 TEST(Loader, ReportsEveryErrorOfAFileAtOnce) {
   const LoadOutcome outcome = load(

@@ -20,7 +20,15 @@ void override_with(std::optional<T>& lower, const std::optional<T>& upper) {
   if (upper) lower = upper;
 }
 
+// A preset opens TLS to a host, the person's policy passes it through, or the other way round: the upper layer's word.
+bool says_another_tls(const NetworkRule& lower, const NetworkRule& upper) {
+  return lower.host == upper.host && lower.address == upper.address && same_ports(lower.ports, upper.ports) &&
+         lower.tls != upper.tls && lower.tls != TlsMode::unset && upper.tls != TlsMode::unset;
+}
+
 void merge_rules(std::vector<NetworkRule>& lower, std::vector<NetworkRule>&& upper) {
+  for (const NetworkRule& rule : upper)
+    std::erase_if(lower, [&](const NetworkRule& other) { return says_another_tls(other, rule); });
   for (NetworkRule& rule : upper) {
     std::erase_if(lower, [&](const NetworkRule& other) { return same_rule(other, rule); });
     lower.push_back(std::move(rule));

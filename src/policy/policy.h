@@ -84,6 +84,7 @@ enum class Protocol { automatic, tls, http, tcp };
 inline constexpr std::string_view kPlainProtocols[] = {"postgresql", "mysql", "redis", "mongodb", "smtp",
                                                        "imap",       "pop3",  "ftp",   "ldap",    "xmpp",
                                                        "ssh",        "git",   "amqp",  "mqtt",    "nats"};
+// Stricter upwards. Unset: no TLS is expected (http), or it is opened where it begins (tcp).
 enum class TlsMode { unset, passthrough, inspect };
 
 struct PortRange {

@@ -77,6 +77,7 @@ network:
   allow:
     - { host: "*.b.example", tls: passthrough, programs: [git] }
     - { host: c.example, ports: [80], protocol: http, methods: [GET], paths: [/x/**] }
+    - { host: d.example }
   deny: [{ host: gist.b.example }]
 files:
   - { host: "~", at: /h, access: read, reason: all }
@@ -90,6 +91,9 @@ limits: { time: 300s }
         "[refused: nothing can hold it here]", "Strictness is hard", "GH_TOKEN is passed (\"to push\")",
         "*.b.example, port 443: TLS that passes through, or plain HTTP; only from git (a guard",
         "c.example, port 80: plain HTTP, whose Host, method and path are judged; only GET; only paths /x/**",
+        "d.example, port 443: TLS that is opened, or plain HTTP; Host, method and path are judged; any method and path "
+        "(default)",
+        "Not seen there: methods, paths, another host named inside TLS, secrets in requests",
         "Never gist.b.example, every port.", "/out can be written only: it looks empty", "**/.env is hidden",
         "Time: 300s; then the run is killed", "What is broad", "your home directory",
         "covers every host of that domain", "is a credential inside the sandbox"})
@@ -158,8 +162,7 @@ TEST_P(Differences, AreSaidInBothDirections) {
 INSTANTIATE_TEST_SUITE_P(
     Policies, Differences,
     ::testing::Values(
-        Difference{"new_host", "", NET("{ host: a.example, tls: passthrough }"), true,
-                   "a.example port 443 can be reached"},
+        Difference{"new_host", "", NET("{ host: a.example }"), true, "a.example port 443 can be reached"},
         Difference{"no_longer_read", NET("{ host: a.example, protocol: tcp }"),
                    NET("{ host: a.example, protocol: tcp, tls: passthrough }"), true, "can be reached, unread"},
         Difference{"no_longer_opened", NET("{ host: a.example, tls: inspect }"),
@@ -173,6 +176,10 @@ INSTANTIATE_TEST_SUITE_P(
                    NET("{ host: a.b.example, tls: passthrough }"), false, "*.b.example"},
         Difference{"port_added", NET("{ host: a.example, tls: passthrough }"),
                    NET("{ host: a.example, ports: [443, 80], tls: passthrough }"), true, "port 443 and 80"},
+        Difference{"no_longer_opened", NET("{ host: a.example }"), NET("{ host: a.example, tls: passthrough }"), true,
+                   "a.example port 443, TLS passing through can be reached"},
+        Difference{"opened", NET("{ host: a.example, tls: passthrough }"), NET("{ host: a.example }"), false,
+                   "TLS passing through can no longer be reached"},
         Difference{"method_limited", NET("{ host: a.example, protocol: http }"),
                    NET("{ host: a.example, protocol: http, methods: [GET] }"), false, "no longer"},
         Difference{"path_widened", NET("{ host: a.example, protocol: http, paths: [/v1/a] }"),

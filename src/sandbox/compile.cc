@@ -123,7 +123,9 @@ Result<View> make_view(const policy::Policy& policy, const Surroundings& surroun
   view.variables = {roots.path_inside(in_files), roots.variables(in_files)};
   view.notes.insert(view.notes.end(), roots.notes().begin(), roots.notes().end());
   STOCKADE_TRY(add_etc(tree, surroundings, inside, view.mounts));
-  if (policy::intercepts(policy.network)) STOCKADE_TRY(add_trust(tree, view.mounts, view.variables.installations));
+  if (policy::intercepts(policy.network))
+    STOCKADE_TRY(add_trust(tree, {.home = inside.home, .search_path = roots.search_path()}, view.mounts,
+                           view.variables.installations));
   add_scratch_places(inside, view.mounts);
   return view;
 }

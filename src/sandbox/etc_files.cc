@@ -17,10 +17,11 @@ constexpr size_t kCopiedSize = 16 * 1024;
 constexpr size_t kCopiedEntries = 4;
 
 constexpr std::array kViews = {
-    "alpine-release"sv, "alternatives"sv, "arch-release"sv,   "crypto-policies"sv, "debian_version"sv, "dotnet"sv,
-    "fedora-release"sv, "fonts"sv,        "host.conf"sv,      "inputrc"sv,         "ld.so.cache"sv,    "locale.alias"sv,
-    "localtime"sv,      "lsb-release"sv,  "magic"sv,          "mime.types"sv,      "os-release"sv,     "protocols"sv,
-    "redhat-release"sv, "services"sv,     "system-release"sv, "terminfo"sv,        "timezone"sv,
+    "alpine-release"sv, "alternatives"sv,   "arch-release"sv,   "chromium.d"sv, "crypto-policies"sv,
+    "debian_version"sv, "dotnet"sv,         "fedora-release"sv, "fonts"sv,      "host.conf"sv,
+    "inputrc"sv,        "ld.so.cache"sv,    "locale.alias"sv,   "localtime"sv,  "lsb-release"sv,
+    "magic"sv,          "mime.types"sv,     "os-release"sv,     "protocols"sv,  "redhat-release"sv,
+    "services"sv,       "system-release"sv, "terminfo"sv,       "timezone"sv,
 };
 static_assert(std::ranges::is_sorted(kViews));
 constexpr std::array kViewPrefixes = {"java-"sv, "python3"sv};

@@ -21,6 +21,7 @@
 #include "sandbox/privileges.h"
 #include "sandbox/root_fs.h"
 #include "sandbox/seccomp_filter.h"
+#include "sandbox/trust.h"
 
 namespace stockade::sandbox {
 
@@ -98,7 +99,10 @@ Result<LateNamespaces> take_namespaces(int control) {
 
 Result<void> complete_trust(const RootFs& root, const std::string& authority) {
   if (!root.trust.empty() && authority.empty()) return fail(ErrorKind::internal, "there is no authority to trust");
-  for (const Fd& file : root.trust) STOCKADE_TRY(write_all(file.get(), authority));
+  for (const RootFs::TrustFile& trusted : root.trust) {
+    STOCKADE_ASSIGN(const std::string ending, trust_ending(*trusted.mount, authority));
+    STOCKADE_TRY(write_all(trusted.file.get(), ending));
+  }
   return {};
 }
 

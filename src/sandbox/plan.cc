@@ -70,6 +70,7 @@ void append_mount(std::string& out, const Mount& mount) {
   out += '\n';
   for (const std::string& path : mount.hidden) fmt::format_to(to, "  hidden {}\n", quoted(path));
   for (const std::string& path : mount.read_only) fmt::format_to(to, "  read-only {}\n", quoted(path));
+  for (const std::string& path : mount.added) fmt::format_to(to, "  added {}\n", quoted(path));
   for (const std::string& path : mount.sockets) fmt::format_to(to, "  socket {}\n", quoted(path));
 }
 

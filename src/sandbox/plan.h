@@ -18,12 +18,14 @@ enum class MountKind {
   bind,          // a verified directory or file of the host, as it is; flags below
   overlay_read,  // a directory of the host under a read-only overlay, which also refuses host sockets
   staging,       // write-only: an empty directory of the run's state, published to `source` at the end
-  trust,         // `content`, a bundle of certificates, and then the run's own authority
+  trust,         // `content`, the head of a trust store, and then the run's own authority as `form` has it (trust.h)
   scratch,       // an empty private directory (HOME, /tmp, …) that shares the disk limit
   content,       // a small read-only file that we make; `content` holds it
   symlink,       // `content` is its target
   directory,     // an empty read-only directory of the root
 };
+
+enum class TrustForm { pem, jks, nss };
 
 // A target's missing parents are made by the engine: mode 0755, read-only below the root, the agent's own below a
 // scratch mount. Below a tree of the host nothing is ever made: the compiler has checked that the mount point exists
@@ -37,10 +39,12 @@ struct Mount {
   bool writable = false;
   bool exec = true;
   bool persons_tree = false;  // the person's own files: as root mounted idmapped, owner ↔ the agent's kuid
-  bool optional = false;      // absent source: leave it out (the host's system view differs between distributions)
+  bool optional = false;      // absent source, or (trust) mount point: leave it out (distributions differ)
   uint32_t mode = 0755;       // directory, scratch, content
+  TrustForm form = TrustForm::pem;
   std::vector<std::string> hidden;     // paths below target, relative, that are masked: files or directories that exist
   std::vector<std::string> read_only;  // paths below target, relative, made read-only (.git/hooks, .envrc, …)
+  std::vector<std::string> added;      // overlay_read: further names directly in it, files to be mounted upon
   std::vector<std::string> sockets;    // host sockets below, relative, that may be connected to
   bool operator==(const Mount&) const = default;
 };

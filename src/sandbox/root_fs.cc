@@ -298,8 +298,8 @@ Result<void> RootBuilder::add_scratch(const Mount& mount, const Source& source) 
 Result<void> RootBuilder::add_content(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   if (!place.ours) return fail(ErrorKind::invalid_input, "a file of ours can't lie inside a tree of the host");
-  STOCKADE_ASSIGN(const Fd file, open_at(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                                         mount.mode & 0777));
+  STOCKADE_ASSIGN(const Fd file,
+                  open_at(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mount.mode & 0777));
   STOCKADE_TRY(write_all(file.get(), mount.content));
   // In a scratch directory the agent could replace it: there it gets a read-only mount of its own.
   if (!is_in_scratch(mount.target)) return {};
@@ -308,9 +308,21 @@ Result<void> RootBuilder::add_content(const Mount& mount) {
   return attach_mount(tree.get(), place.directory, place.name);
 }
 
-// A file of ours over one of the host's, or at a place of our own. What it ends with comes later.
+// A file of ours over one of the host's, or at a place of our own. What it ends with comes later. In a scratch
+// directory it is the agent's own: programs add to such a store what they like.
 Result<void> RootBuilder::add_trust(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
+  if (is_in_scratch(mount.target)) {
+    STOCKADE_ASSIGN(Fd file, open_at(place.directory, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    STOCKADE_TRY(write_all(file.get(), mount.content));
+    STOCKADE_TRY(inherit_owner(place));
+    out_.trust.push_back({std::move(file), &mount});
+    return {};
+  }
+  struct stat info{};
+  if (mount.optional && !place.ours && ::fstatat(place.directory, place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0 &&
+      errno == ENOENT)
+    return {};
   STOCKADE_TRY(make_mount_point(place, false));
   const std::string name = fmt::format("trust-{}", out_.trust.size());
   STOCKADE_ASSIGN(Fd file, open_at(store_.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0444));
@@ -318,23 +330,21 @@ Result<void> RootBuilder::add_trust(const Mount& mount) {
   STOCKADE_ASSIGN(const Fd tree, clone_tree(store_.get(), name.c_str(), false));
   STOCKADE_TRY(set_mount_attributes(tree.get(), {.read_only = true, .exec = false, .recursive = false}));
   STOCKADE_TRY(attach_mount(tree.get(), place.directory, place.name));
-  out_.trust.push_back(std::move(file));
+  out_.trust.push_back({std::move(file), &mount});
   return {};
 }
 
 Result<void> RootBuilder::add_symlink(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   if (!place.ours) return fail(ErrorKind::invalid_input, "a link of ours can't lie inside a tree of the host");
-  if (::symlinkat(mount.content.c_str(), place.directory, place.name.c_str()) < 0)
-    return fail_errno("make the link");
+  if (::symlinkat(mount.content.c_str(), place.directory, place.name.c_str()) < 0) return fail_errno("make the link");
   return {};
 }
 
 Result<void> RootBuilder::add_directory(const Mount& mount) {
   STOCKADE_ASSIGN(const Place place, place_of(mount.target));
   STOCKADE_TRY(make_mount_point(place, true));
-  if (place.ours && mount.mode != 0755 &&
-      ::fchmodat(place.directory, place.name.c_str(), mount.mode & 0777, 0) < 0)
+  if (place.ours && mount.mode != 0755 && ::fchmodat(place.directory, place.name.c_str(), mount.mode & 0777, 0) < 0)
     return fail_errno("set the directory's mode");
   return {};
 }

@@ -16,7 +16,11 @@ struct RootFs {
   // An overlay could not be stacked, and a plain read-only bind took its place: connects to socket files in it must
   // be decided outside.
   bool notify_sockets = false;
-  std::vector<Fd> trust;  // the files of mounts of kind trust, open for what they are to end with
+  struct TrustFile {
+    Fd file;  // open for what it is to end with
+    const Mount* mount = nullptr;
+  };
+  std::vector<TrustFile> trust;  // of the plan's mounts of that kind
 };
 
 // `terminals`: the filesystem for /dev/pts (devices.h).

@@ -47,7 +47,7 @@ class RootBuilder {
   Result<void> add_overlay(const Mount& mount, const Source& source);
   Result<void> add_submount_overlays(const Mount& mount, const Source& source);
   Result<Fd> make_overlay(const Mount& mount, int upper, int lower);
-  Result<Fd> make_whiteouts(const std::vector<std::string>& hidden, int lower);
+  Result<Fd> make_layer(const std::vector<std::string>& hidden, const std::vector<std::string>& added, int lower);
   Result<void> copy_attributes(int from, int to);
   Result<void> make_whiteout(int layer, int lower, const std::string& relative);
 

@@ -54,7 +54,7 @@ Result<void> RootBuilder::add_overlay(const Mount& mount, const Source& source) 
         std::move(done).error().hint("its filesystem makes no idmapped mounts: run as the person who owns it"));
   STOCKADE_TRY(attach_mount(lower.get(), place.directory, place.name));
 
-  STOCKADE_ASSIGN(const Fd upper, make_whiteouts(hidden_in(mount.hidden, "", source.submounts), lower.get()));
+  STOCKADE_ASSIGN(const Fd upper, make_layer(hidden_in(mount.hidden, "", source.submounts), mount.added, lower.get()));
   auto overlay = make_overlay(mount, upper.get(), lower.get());
   if (!overlay) {
     const int number = overlay.error().error_number();
@@ -70,6 +70,7 @@ Result<void> RootBuilder::add_overlay(const Mount& mount, const Source& source) 
 Result<void> RootBuilder::add_submount_overlays(const Mount& mount, const Source& source) {
   for (const std::string& below : source.submounts) {
     Mount part = mount;
+    part.added.clear();
     part.source = source.path + "/" + below;
     part.target = mount.target + "/" + below;
     part.hidden = hidden_in(mount.hidden, below, source.submounts);
@@ -82,8 +83,7 @@ Result<void> RootBuilder::add_submount_overlays(const Mount& mount, const Source
     // Its mount point may lie in something that is hidden.
     STOCKADE_ASSIGN(const Place place, place_of(part.target));
     struct stat there{};
-    if (::fstatat(place.directory, place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-      continue;
+    if (::fstatat(place.directory, place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) continue;
     STOCKADE_TRY(part_source.is_directory() ? add_overlay(part, part_source) : add_bind(part, part_source, true));
   }
   return {};
@@ -101,9 +101,11 @@ Result<Fd> RootBuilder::make_overlay(const Mount& mount, int upper, int lower) {
   return make_filesystem("overlay", options, {.read_only = true, .exec = mount.exec});
 }
 
-// The upper layer: empty, or with the hidden names as whiteouts in directories that look like the lower ones.
-Result<Fd> RootBuilder::make_whiteouts(const std::vector<std::string>& hidden, int lower) {
-  if (hidden.empty()) {
+// The upper layer: empty, or with the hidden names as whiteouts in directories that look like the lower ones, and with
+// the added ones as empty files.
+Result<Fd> RootBuilder::make_layer(const std::vector<std::string>& hidden, const std::vector<std::string>& added,
+                                   int lower) {
+  if (hidden.empty() && added.empty()) {
     STOCKADE_ASSIGN(Fd layer, open_below(store_.get(), "empty_layer", O_PATH | O_DIRECTORY));
     return layer;
   }
@@ -115,6 +117,8 @@ Result<Fd> RootBuilder::make_whiteouts(const std::vector<std::string>& hidden, i
     if (auto done = make_whiteout(layer.get(), lower, relative); !done)
       return std::unexpected(std::move(done).error().context(fmt::format("hide {}", relative)));
   }
+  for (const std::string& file : added)
+    if (::mknodat(layer.get(), file.c_str(), S_IFREG | 0444, 0) < 0) return fail_errno("add {} to a layer", file);
   return layer;
 }
 

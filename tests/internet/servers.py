@@ -2,10 +2,11 @@
 
 DNS on 53 (UDP and TCP): answers the configured names; a value may be a list of lists, answered in turn (rebinding).
 HTTP on 80 and TLS on 443 (certificates for every configured name): GET / answers the name, /echo the request,
-/redirect?to=URL a redirect, /v1/responses and /v1/messages the scripted model.
+/redirect?to=URL a redirect, /v1/responses and /v1/messages the scripted model. A host with a folder in sites/ is a static site.
 TCP echo on 7. A listener on every other port of interest records the connect."""
 import asyncio
 import json
+import mimetypes
 import pathlib
 import ssl
 import struct
@@ -123,6 +124,22 @@ def respond(writer, status, body, content_type="text/plain", extra=()):
     writer.write("\r\n".join(head).encode() + b"\r\n\r\n" + body)
 
 
+def answer_from_site(writer, site, method, path):
+    """A static site: what lies in sites/HOST below the servers' folder."""
+    file = site / path.lstrip("/")
+    if file.is_dir():
+        file = file / "index.html"
+    if method not in ("GET", "HEAD") or not file.is_file() or site not in file.resolve().parents:
+        respond(writer, 404, "not found")
+        return
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    body = file.read_bytes()
+    if method == "HEAD":
+        writer.write(f"HTTP/1.1 200 X\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n".encode())
+    else:
+        respond(writer, 200, body, kind)
+
+
 async def http(reader, writer):
     local = writer.get_extra_info("sockname")
     tls = writer.get_extra_info("ssl_object") is not None
@@ -133,8 +150,11 @@ async def http(reader, writer):
             saw("http", method=method, target=target, host=headers.get("host", ""), body=len(body), tls=tls,
                 port=local[1], text=body[:2000].decode("latin-1"))
             url = urllib.parse.urlsplit(target)
+            site = FOLDER / "sites" / headers.get("host", "").split(":")[0]
             if url.path in ("/v1/responses", "/v1/messages"):
                 MODEL.answer(url.path, body, writer)
+            elif site.is_dir():
+                answer_from_site(writer, site, method, urllib.parse.unquote(url.path))
             elif url.path == "/redirect":
                 to = urllib.parse.parse_qs(url.query)["to"][0]
                 respond(writer, 302, "", extra=[f"location: {to}"])

@@ -21,6 +21,18 @@ def pytest_configure(config):
         raise pytest.UsageError(f"{PROGRAM} is not built: run 'make'")
 
 
+ALLOWED_SKIPS = {line for line in (HERE / "allowed_skips.txt").read_text().splitlines() if not line.startswith("#")}
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that is skipped for a reason that nobody listed fails."""
+    report = (yield).get_result()
+    if call.excinfo and call.excinfo.errisinstance(pytest.skip.Exception) and str(call.excinfo.value) not in ALLOWED_SKIPS:
+        report.outcome = "failed"
+        report.longrepr = f"skipped for a reason that allowed_skips.txt does not list: {call.excinfo.value}"
+
+
 @pytest.fixture(params=["root", "user"])
 def uid(request):
     return 0 if request.param == "root" else ORDINARY_UID

@@ -16,8 +16,8 @@ network:
   resolver: 20.0.0.1:53
   trust: [{ca}]
   allow:
-    - {{ host: h2.test, ports: [4443], tls: inspect, paths: [/, /echo, /trailers, /events, /hints, /early, /die, "/bytes/*"] }}
-    - {{ host: h2.test, ports: [443], tls: inspect }}
+    - {{ host: h2.test, ports: [4443], paths: [/, /echo, /trailers, /events, /hints, /early, /die, "/bytes/*"] }}
+    - {{ host: h2.test, ports: [443] }}
     - {{ host: h2.test, ports: [8080], protocol: http }}
 """
 

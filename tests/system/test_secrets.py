@@ -20,7 +20,7 @@ network:
   inspect: {{ secrets: {level} }}
   allow:
     - {{ host: api.test, ports: [80], protocol: http }}
-    - {{ host: api.test, ports: [443], tls: inspect }}
+    - {{ host: api.test, ports: [443] }}
 """
 # Each is a way to say the secret.
 WAYS = {
