@@ -1,5 +1,6 @@
 #include "egress/inspector.h"
 
+#include <sodium.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
@@ -102,8 +103,18 @@ class Inspector::SealerSide final : public RecordHandler {
   Inspector& inspector_;
 };
 
+namespace {
+
+uint64_t random_seed() {
+  uint64_t seed = 0;
+  ::randombytes_buf(&seed, sizeof(seed));
+  return seed;
+}
+
+}  // namespace
+
 Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows)
-    : loop_(loop), network_(network), max_flows_(max_flows), relay_house_(loop, [this](uint64_t flow, bool abort) {
+    : loop_(loop), network_(network), max_flows_(max_flows), exfiltration_(network, random_seed()), relay_house_(loop, [this](uint64_t flow, bool abort) {
         --relays_;
         flow_ended(flow, abort);
       }),
