@@ -105,12 +105,10 @@ class RequestBodyJudge final : public BodyFilter {
     const size_t keep = end || reading_ == Reading::none ? 0 : held_.size() > kHeldWhole || longer_ ? kHeldTail : kHeldWhole;
     if (held_.size() <= keep) return;
     longer_ = true;
-    if (keep == 0) {
-      out = std::exchange(held_, std::string());
-      return;
-    }
-    out = held_.substr(0, held_.size() - keep);
-    held_.erase(0, held_.size() - keep);
+    // What stays is a buffer of its own: the large one goes with what leaves.
+    out = std::move(held_);
+    held_ = out.substr(out.size() - keep);
+    out.resize(out.size() - keep);
   }
 
   bool is_limited() const { return limited_ || !limits_.empty(); }
