@@ -54,7 +54,8 @@ Judged judge_name(const policy::Network& network, const UrlDestination& to) {
   const auto host = policy::canonical_host(to.host);
   if (!to.readable || !host) {
     const bool local = to.host.empty();
-    return {Standing::unreadable, local ? fmt::format("\"{}:\" names no host", to.scheme) : "readers disagree about its host",
+    return {Standing::unreadable,
+            local ? fmt::format("\"{}:\" names no host", to.scheme) : "readers disagree about its host",
             local ? to.scheme + ":" : to.host.substr(0, 64), false};
   }
   Judged judged{Standing::allowed, {}, fmt::format("{}:{}", *host, port), false};

@@ -102,7 +102,9 @@ class RequestBodyJudge final : public BodyFilter {
 
   // Nothing to be judged, or no more: all of it goes.
   void release(bool end, std::string& out) {
-    const size_t keep = end || reading_ == Reading::none ? 0 : held_.size() > kHeldWhole || longer_ ? kHeldTail : kHeldWhole;
+    const size_t keep = end || reading_ == Reading::none       ? 0
+                        : held_.size() > kHeldWhole || longer_ ? kHeldTail
+                                                               : kHeldWhole;
     if (held_.size() <= keep) return;
     longer_ = true;
     // What stays is a buffer of its own: the large one goes with what leaves.

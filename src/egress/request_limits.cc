@@ -32,7 +32,8 @@ std::string_view operation_name(net::GraphqlKind kind) {
 }
 
 std::string describe(const net::GraphqlOperation& operation) {
-  return escape_for_terminal(fmt::format("{} {{ {} }}", operation_name(operation.kind), fmt::join(operation.fields, " ")));
+  return escape_for_terminal(
+      fmt::format("{} {{ {} }}", operation_name(operation.kind), fmt::join(operation.fields, " ")));
 }
 
 }  // namespace

@@ -88,7 +88,9 @@ void JsonOutline::end_code_point() {
   const size_t at = text_.size() - 4;
   const bool surrogate = (text_[at] == 'd' || text_[at] == 'D') &&
                          std::string_view("89abcdefABCDEF").find(text_[at + 1]) != std::string_view::npos;
-  const auto is_hex = [](char c) { return std::string_view("0123456789abcdefABCDEF").find(c) != std::string_view::npos; };
+  const auto is_hex = [](char c) {
+    return std::string_view("0123456789abcdefABCDEF").find(c) != std::string_view::npos;
+  };
   if (surrogate && is_hex(text_[at + 2]) && is_hex(text_[at + 3])) text_.replace(at, 4, "fffd");
 }
 

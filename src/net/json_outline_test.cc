@@ -48,7 +48,8 @@ TEST(JsonOutline, ReadsHalfASurrogatePairWhichTruncatingProgramsSend) {
 }
 
 TEST(JsonOutline, IsTheSameHoweverTheBytesAreCut) {
-  std::string json = "{ \"a\" :  \"" + std::string(kOutlineString + 10, 'x') + "\\\"\\u12\", \"ü\\ud83d\\\\\": [ ] } trailing";
+  std::string json =
+      "{ \"a\" :  \"" + std::string(kOutlineString + 10, 'x') + "\\\"\\u12\", \"ü\\ud83d\\\\\": [ ] } trailing";
   const std::string whole = outline(json);
   for (const size_t piece : {1, 2, 3, 7, 1000}) EXPECT_EQ(outline(json, piece), whole) << piece;
 }

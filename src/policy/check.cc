@@ -77,11 +77,12 @@ class Checker {
               "name the hosts where they are known");
     }
     if (const auto service = rule.address ? std::nullopt : service_within(rule.host))
-      warning(rule.where, fmt::format("{} is {}",
-                                      rule.host == service->host ? rule.host
-                                                                 : fmt::format("{}, within {},", service->host, rule.host),
-                                      service_category_meaning(service->category)),
-              "data leaves there without an account that could be asked about it");
+      warning(
+          rule.where,
+          fmt::format("{} is {}",
+                      rule.host == service->host ? rule.host : fmt::format("{}, within {},", service->host, rule.host),
+                      service_category_meaning(service->category)),
+          "data leaves there without an account that could be asked about it");
     for (const Cidr& range : rule.addresses)
       if (range.prefix < (range.address.is_v4() ? 8 : 7))
         error(rule.where, fmt::format("`addresses: {}` is not the name of a forbidden range", range.to_string()),
@@ -102,9 +103,10 @@ class Checker {
     if (!rule.graphql) return;
     for (const NetworkRule& other : policy_.network.allow)
       if (!other.graphql && rule_covers(other, rule))
-        warning(rule.where, fmt::format("`graphql` limits nothing: {} allows the same requests without it",
-                                        other.where.to_string()),
-                "limit `methods` or `paths` of that rule");
+        warning(
+            rule.where,
+            fmt::format("`graphql` limits nothing: {} allows the same requests without it", other.where.to_string()),
+            "limit `methods` or `paths` of that rule");
   }
 
   void programs_exist(const NetworkRule& rule) {
