@@ -7,7 +7,9 @@
 
 #include "egress/coded_body.h"
 #include "egress/grpc_filter.h"
+#include "egress/http_judge.h"
 #include "egress/injection_filter.h"
+#include "egress/request_body_judge.h"
 #include "policy/decision.h"
 
 namespace stockade::egress {
@@ -110,16 +112,19 @@ Result<WebSocketFilters> tunnel_filtering(Inspector& inspector, const net::Reque
   return websocket_filters(request, response, outbound(inspector), inbound(inspector));
 }
 
-Filtering request_filtering(Inspector& inspector, net::RequestHead& head, std::shared_ptr<ModelCall> call) {
+Filtering request_filtering(Inspector& inspector, const Destination& to, net::RequestHead& head,
+                            std::shared_ptr<ModelCall> call) {
   const MessageJudge::Means out = outbound(inspector), in = inbound(inspector);
-  if (!out.secrets && !in.injection) return {};
-  if (is_grpc(head.fields)) return {grpc_filter(head.fields, out), {}};
+  if (is_grpc(head.fields) && (out.secrets || in.injection)) return {grpc_filter(head.fields, out), {}};
   std::unique_ptr<BodyFilter> filter;
   if (out.secrets) filter = secret_filter(*out.secrets, out.stops_secrets);
-  if (head.method == "POST" && media_type(head.fields).find("json") != std::string::npos)
+  filter = chain(std::move(filter), request_body_judge(inspector.network(), to, head));
+  if ((out.secrets || in.injection) && head.method == "POST" &&
+      media_type(head.fields).find("json") != std::string::npos)
     filter = chain(std::move(filter), model_request_filter(head, std::move(call), {in, &inspector.judged_texts()}));
   if (!filter) return {};
-  return over_text(std::move(filter), head.fields, out.secrets ? out.stops_secrets : in.stops_injection);
+  const bool stops = out.secrets ? out.stops_secrets : in.injection && in.stops_injection;
+  return over_text(std::move(filter), head.fields, stops || has_request_limits(inspector.network(), to));
 }
 
 namespace {

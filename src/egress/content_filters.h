@@ -15,7 +15,8 @@ struct Filtering {
 };
 
 // `call` is set when the request turns out to be one to a model.
-Filtering request_filtering(Inspector& inspector, net::RequestHead& head, std::shared_ptr<ModelCall> call);
+Filtering request_filtering(Inspector& inspector, const Destination& to, net::RequestHead& head,
+                            std::shared_ptr<ModelCall> call);
 // May take a content coding out of the head.
 Filtering response_filtering(Inspector& inspector, const ModelCall& call, net::ResponseHead& head);
 

@@ -8,6 +8,7 @@
 #include "egress/content_filters.h"
 #include "egress/grpc_filter.h"
 #include "egress/http_judge.h"
+#include "egress/request_body_judge.h"
 #include "egress/session.h"
 #include "net/address_spelling.h"
 #include "policy/decision.h"
@@ -222,7 +223,9 @@ loop::Task<bool> stops_trailers(Shared exchange, const std::vector<net::HttpFiel
 // What the head shows, and the filter for the body behind it.
 loop::Task<bool> stops_head(Shared exchange) {
   Inspector& inspector = exchange->inspector;
-  std::vector<ContentFinding> findings;
+  std::vector<ContentFinding> findings = judge_request_query(inspector.network(), exchange->route.to, exchange->head);
+  auto exfiltration = inspector.exfiltration().on_request(exchange->route.to, exchange->head, inspector.loop().now());
+  if (exfiltration) findings.push_back(std::move(*exfiltration));
   if (inspector.searches())
     if (auto found = inspector.guard()->search_head(exchange->head))
       findings.push_back(secret_finding(*found, stops_secrets(inspector)));
@@ -231,13 +234,23 @@ loop::Task<bool> stops_head(Shared exchange) {
     if (!prepared) findings.push_back({prepared.error().message(), {}, {}, true});
   }
   if (has_body(exchange->head.body)) {
-    Filtering filtering = request_filtering(inspector, exchange->head, exchange->call);
+    Filtering filtering = request_filtering(inspector, exchange->route.to, exchange->head, exchange->call);
     exchange->request.filter = std::move(filtering.filter);
     std::ranges::move(filtering.findings, std::back_inserter(findings));
     if (exchange->request.filter && exchange->request.filter->edits())
       prepare_for_edits(exchange->head.fields, exchange->head.body, exchange->head.minor_version);
   }
   if (policy::inspects_injection(inspector.network())) limit_accepted_codings(exchange->head.fields);
+  co_return co_await judge_findings(std::move(exchange), std::move(findings));
+}
+
+// Bytes that are about to leave.
+loop::Task<bool> stops_counted(Shared exchange, uint64_t bytes) {
+  Inspector& inspector = exchange->inspector;
+  auto found = inspector.exfiltration().on_body(exchange->route.to, bytes, inspector.loop().now());
+  if (!found) co_return false;
+  std::vector<ContentFinding> findings;
+  findings.push_back(std::move(*found));
   co_return co_await judge_findings(std::move(exchange), std::move(findings));
 }
 
@@ -254,6 +267,7 @@ loop::Task<Result<void>> send_body(Shared exchange) {
     auto filtered = co_await filter_piece(exchange, body, *piece);
     if (!filtered) co_return filtered;
     if (co_await stops_trailers(exchange, piece->trailers)) co_return fail(ErrorKind::denied, "stopped");
+    if (co_await stops_counted(exchange, piece->bytes.size())) co_return fail(ErrorKind::denied, "stopped");
     const bool end = piece->end;
     if (piece->bytes.empty() && !end) continue;
     auto written = co_await exchange->server->write_body(std::move(*piece));
@@ -328,6 +342,7 @@ loop::Task<Result<void>> receive_response(Shared exchange) {
       if (!written) co_return written;
       continue;
     }
+    exchange->inspector.exfiltration().on_answer(exchange->route.to, head.status, exchange->inspector.loop().now());
     if (head.switching) co_return co_await receive_tunnel(exchange, std::move(head));
     if (response->ends) {
       exchange->response_begun = true;

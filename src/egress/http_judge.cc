@@ -21,7 +21,7 @@ bool covers_port(const policy::NetworkRule& rule, uint16_t port) {
 }
 
 bool limits_requests(const policy::NetworkRule& rule, const Destination& to) {
-  if (rule.methods.empty() && rule.paths.empty()) return false;
+  if (rule.methods.empty() && rule.paths.empty() && !rule.graphql) return false;
   if (!covers_port(rule, to.port)) return false;
   if (rule.address) return to.host.empty() && rule.address->contains(to.address);
   return !to.host.empty() && policy::host_matches(rule.host, to.host);
@@ -72,15 +72,10 @@ RequestVerdict judge_http_request(const policy::Network& network, const Destinat
       return denied(to.rule, fmt::format("an upgrade to {} can't be judged", head.upgrade));
   }
   std::string path = head.path;
-  if (limited) {
-    if (const auto override_by = net::find_override(head))
-      return denied(to.rule, fmt::format("{} asks to be read as another request", *override_by));
-    if (path != "*") {
-      auto normal = net::normalise_path(head.path);
-      if (!normal)
-        return denied(to.rule, fmt::format("the path can be read in two ways: {}", normal.error().message()));
-      path = std::move(*normal);
-    }
+  if (limited && path != "*") {
+    auto normal = net::normalise_path(head.path);
+    if (!normal) return denied(to.rule, fmt::format("the path can be read in two ways: {}", normal.error().message()));
+    path = std::move(*normal);
   }
   if (to.host.empty()) return judge_by_address(network.allow[static_cast<size_t>(to.rule)], to, head.method, path);
   const policy::Verdict verdict = policy::judge_request(network, to.host, to.port, head.method, path);

@@ -1,4 +1,5 @@
-// The judgement of one HTTP request, as a function of values: Host, upgrade, overrides, path, method. Pure, any thread.
+// The judgement of one HTTP request, as a function of values: Host, upgrade, path, method. Query and body are judged
+// behind it (egress/request_body_judge.h). Pure, any thread.
 #pragma once
 
 #include <optional>
@@ -21,7 +22,7 @@ struct RequestVerdict {
 // `to` is the destination that a rule admitted (its rule set).
 RequestVerdict judge_http_request(const policy::Network& network, const Destination& to, const net::RequestHead& head);
 
-// Some rule for this destination limits methods or paths.
+// Some rule for this destination limits methods, paths or GraphQL.
 bool has_request_limits(const policy::Network& network, const Destination& to);
 
 }  // namespace stockade::egress

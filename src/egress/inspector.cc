@@ -1,6 +1,7 @@
 #include "egress/inspector.h"
 
 #include <netinet/tcp.h>
+#include <sodium.h>
 #include <sys/socket.h>
 
 #include "egress/datagrams.h"
@@ -16,6 +17,12 @@ namespace stockade::egress {
 namespace {
 
 constexpr size_t kReservedDescriptors = 600;  // pipes, listeners, sockets in flight
+
+uint64_t random_seed() {
+  uint64_t seed = 0;
+  ::randombytes_buf(&seed, sizeof(seed));
+  return seed;
+}
 
 enum ListenerKind { kTransparent, kDnsOverTcp, kExplicitProxy };
 
@@ -103,7 +110,7 @@ class Inspector::SealerSide final : public RecordHandler {
 };
 
 Inspector::Inspector(loop::Loop& loop, const policy::Network& network, size_t max_flows)
-    : loop_(loop), network_(network), max_flows_(max_flows), relay_house_(loop, [this](uint64_t flow, bool abort) {
+    : loop_(loop), network_(network), max_flows_(max_flows), exfiltration_(network, random_seed()), relay_house_(loop, [this](uint64_t flow, bool abort) {
         --relays_;
         flow_ended(flow, abort);
       }),

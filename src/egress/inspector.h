@@ -14,6 +14,7 @@
 
 #include "egress/channel.h"
 #include "egress/content_guard.h"
+#include "egress/exfil_watch.h"
 #include "egress/name_table.h"
 #include "egress/notice_sink.h"
 #include "egress/relay.h"
@@ -81,6 +82,7 @@ class Inspector {
   const policy::Network& network() const { return network_; }
   NameTable& names() { return names_; }
   NoticeSink& notices() { return *notices_; }
+  ExfilWatch& exfiltration() { return exfiltration_; }
   UpstreamPool& upstreams() { return *upstreams_; }
 
   // Asks the dialer. The flow id is taken here; whoever gets a socket hands it to start_relay(), or closes it and then
@@ -156,6 +158,7 @@ class Inspector {
   size_t listeners_ = 0;
   size_t waiting_listeners_ = 0;
   NameTable names_;
+  ExfilWatch exfiltration_;
   RelayHouse relay_house_;
   std::unique_ptr<Channel> supervisor_;
   std::unique_ptr<Channel> dialer_;

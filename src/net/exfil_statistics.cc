@@ -189,6 +189,12 @@ ExfilScore ExfilStatistics::add_request(const OutboundRequest& request, TimePoin
   return score_of(host);
 }
 
+ExfilScore ExfilStatistics::add_body(std::string_view host_name, uint64_t bytes, TimePoint now) {
+  Host& host = host_of(host_name, now);
+  host.window.bytes += bytes;
+  return score_of(host);
+}
+
 void ExfilStatistics::add_answer(std::string_view host_name, int status, TimePoint now) {
   Host& host = host_of(host_name, now);
   ++host.window.answers;

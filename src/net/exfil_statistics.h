@@ -63,6 +63,8 @@ class ExfilStatistics {
   explicit ExfilStatistics(uint64_t seed) : seed_(seed) {}
 
   ExfilScore add_request(const OutboundRequest& request, TimePoint now);
+  // What followed a request's head, as it goes.
+  ExfilScore add_body(std::string_view host, uint64_t bytes, TimePoint now);
   void add_answer(std::string_view host, int status, TimePoint now);
   ExfilScore score(std::string_view host, TimePoint now);
   size_t hosts() const { return hosts_.size(); }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "net/embedded_urls.h"
 #include "net/form_fields.h"
@@ -73,7 +74,7 @@ class Finder {
       full_ = true;
       return;
     }
-    out_.push_back({kind, std::string(place.substr(0, kPlaceLimit)), std::move(destinations)});
+    out_.push_back({kind, std::string(place.substr(0, kPlaceLimit)), std::move(destinations), in_text_});
   }
 
   // One value under a name: a field of a query, a form or an object.
@@ -134,17 +135,34 @@ class Finder {
     const bool certain =
         is_certain(name) || ((name == "url" || name == "uri" || name == "href") && has_certain_url(parent));
     if (nesting < kNestedJsonLimit && !text.empty() && (text[0] == '{' || text[0] == '[')) {
-      if (const auto inner = parse_strict_json(text)) return add_json(*inner, name, parent, place, nesting + 1);
+      if (const auto inner = parse_strict_json(text)) {
+        const bool before = std::exchange(in_text_, true);
+        add_json(*inner, name, parent, place, nesting + 1);
+        in_text_ = before;
+        return;
+      }
     }
     add_value(name, certain, place, text);
   }
 
   std::vector<FetchedUrl> out_;
   bool full_ = false;
+  bool in_text_ = false;
 };
 
+// A percent sign that begins no escape stands for itself (WHATWG URL, "percent-decode"): curl and others send such.
+std::string with_whole_escapes(std::string_view text) {
+  const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); };
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    out += text[i];
+    if (text[i] == '%' && !(i + 2 < text.size() && is_hex(text[i + 1]) && is_hex(text[i + 2]))) out += "25";
+  }
+  return out;
+}
+
 Result<void> search_fields(Finder& finder, std::string_view text, std::string_view place) {
-  STOCKADE_ASSIGN(const auto fields, parse_urlencoded(text));
+  STOCKADE_ASSIGN(const auto fields, parse_urlencoded(with_whole_escapes(text)));
   for (const FormField& field : fields)
     finder.add_value(folded(field.name), is_certain(folded(field.name)), fmt::format("{}: {}", place, field.name),
                      field.value);

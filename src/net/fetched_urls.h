@@ -32,6 +32,7 @@ struct FetchedUrl {
   FetchKind kind = FetchKind::possible;
   std::string place;                         // "query: url", "json: messages[0].content[1].image_url.url", "text"
   std::vector<UrlDestination> destinations;  // at least one; more: readers disagree
+  bool in_text = false;                      // in JSON inside a string: what most receivers take for text
 };
 
 // `body` whole and decoded; its type is the head's Content-Type. A body of a type that is searched, and can't be read,

@@ -166,5 +166,20 @@ TEST(FetchedUrls, BoundsAndErrors) {
   }
 }
 
+TEST(FetchedUrls, SaysWhatStandsInATextOnly) {
+  const auto urls = find_fetched_urls(head_of("application/json"),
+                                      R"({"arguments":"{\"url\":\"http://b.example/\"}","url":"http://c.example/"})");
+  ASSERT_TRUE(urls);
+  ASSERT_EQ(urls->size(), 2u);
+  EXPECT_TRUE((*urls)[0].in_text);
+  EXPECT_FALSE((*urls)[1].in_text);
+}
+
+TEST(FetchedUrls, ReadsAFormWithAPercentSignThatStandsForItself) {
+  const auto found_in = found("application/x-www-form-urlencoded", "note=100%&url=http%3A%2F%2F10.0.0.1%2F&x=%4");
+  ASSERT_EQ(found_in.size(), 1u);
+  EXPECT_FALSE(found_in[0].starts_with("error")) << found_in[0];
+}
+
 }  // namespace
 }  // namespace stockade::net

@@ -110,6 +110,16 @@ class Narrowing {
            most.inspect.where);
       own.inspect.injection = most.inspect.injection;
     }
+    if (most.inspect.fetched_urls && fetched_urls_level(own) < *most.inspect.fetched_urls) {
+      note(own.inspect.where, fmt::format("URLs that a server will fetch: {}", to_string(*most.inspect.fetched_urls)),
+           most.inspect.where);
+      own.inspect.fetched_urls = most.inspect.fetched_urls;
+    }
+    if (most.inspect.exfiltration && exfiltration_level(own) < *most.inspect.exfiltration) {
+      note(own.inspect.where, fmt::format("what looks like exfiltration: {}", to_string(*most.inspect.exfiltration)),
+           most.inspect.where);
+      own.inspect.exfiltration = most.inspect.exfiltration;
+    }
     if (!ceiling_.present.network_allow) return;
     std::vector<NetworkRule> kept;
     for (const NetworkRule& rule : own.allow) {

@@ -8,6 +8,7 @@
 #include "policy/decision.h"
 #include "policy/floor.h"
 #include "policy/glob.h"
+#include "policy/service_category.h"
 
 namespace stockade::policy {
 
@@ -75,10 +76,18 @@ class Checker {
       warning(rule.where, fmt::format("{} covers every host of that domain", rule.host),
               "name the hosts where they are known");
     }
+    if (const auto service = rule.address ? std::nullopt : service_within(rule.host))
+      warning(
+          rule.where,
+          fmt::format("{} is {}",
+                      rule.host == service->host ? rule.host : fmt::format("{}, within {},", service->host, rule.host),
+                      service_category_meaning(service->category)),
+          "data leaves there without an account that could be asked about it");
     for (const Cidr& range : rule.addresses)
       if (range.prefix < (range.address.is_v4() ? 8 : 7))
         error(rule.where, fmt::format("`addresses: {}` is not the name of a forbidden range", range.to_string()),
               "name the network that the host is in, such as 10.0.0.0/8");
+    graphql_limits(rule);
     programs_exist(rule);
     for (const NetworkRule& deny : policy_.network.deny) {
       if (is_limited_to_requests(deny) || !deny_covers(deny, rule)) continue;
@@ -87,6 +96,17 @@ class Checker {
       deny.where.file == rule.where.file ? error(rule.where, text, "deny beats allow, whatever the order: remove one")
                                          : warning(rule.where, text);
     }
+  }
+
+  // A request passes where one rule admits it: beside one that reads no GraphQL the limit means nothing.
+  void graphql_limits(const NetworkRule& rule) {
+    if (!rule.graphql) return;
+    for (const NetworkRule& other : policy_.network.allow)
+      if (!other.graphql && rule_covers(other, rule))
+        warning(
+            rule.where,
+            fmt::format("`graphql` limits nothing: {} allows the same requests without it", other.where.to_string()),
+            "limit `methods` or `paths` of that rule");
   }
 
   void programs_exist(const NetworkRule& rule) {

@@ -96,6 +96,20 @@ bool protocol_covers(const NetworkRule& outer, const NetworkRule& inner) {
   return outer.protocol == Protocol::automatic && inner.protocol != Protocol::tcp;
 }
 
+bool graphql_covers(const std::optional<GraphqlLimit>& outer, const std::optional<GraphqlLimit>& inner) {
+  if (!outer) return true;
+  return inner && names_cover(outer->operations, inner->operations) && names_cover(outer->fields, inner->fields);
+}
+
+// False: nothing in common.
+bool common_graphql(const std::optional<GraphqlLimit>& ceiling, std::optional<GraphqlLimit>& run) {
+  if (!ceiling || !run) {
+    if (ceiling) run = ceiling;
+    return true;
+  }
+  return common_names(ceiling->operations, run->operations) && common_names(ceiling->fields, run->fields);
+}
+
 }  // namespace
 
 bool host_covers(std::string_view outer, std::string_view inner) {
@@ -116,6 +130,7 @@ bool rule_covers(const NetworkRule& outer, const NetworkRule& inner) {
   });
   return subject_covers(outer, inner) && addresses && ports_cover(outer.ports, inner.ports) &&
          names_cover(outer.methods, inner.methods) && paths_cover(outer.paths, inner.paths) &&
+         graphql_covers(outer.graphql, inner.graphql) &&
          names_cover(outer.programs, inner.programs) && protocol_covers(outer, inner) &&
          (outer.tls == TlsMode::passthrough || inner.tls != TlsMode::passthrough) && (!outer.ask || inner.ask);
 }
@@ -136,7 +151,7 @@ std::optional<NetworkRule> intersect(const NetworkRule& ceiling, const NetworkRu
   }
   out.ports = common_ports(ceiling.ports, run.ports);
   if (out.ports.empty() || !common_names(ceiling.methods, out.methods) || !common_paths(ceiling.paths, out.paths) ||
-      !common_names(ceiling.programs, out.programs))
+      !common_graphql(ceiling.graphql, out.graphql) || !common_names(ceiling.programs, out.programs))
     return std::nullopt;
   if (!protocol_covers(ceiling, run)) {
     if (!protocol_covers(run, ceiling)) return std::nullopt;
@@ -165,7 +180,7 @@ bool same_ports(const std::vector<PortRange>& a, const std::vector<PortRange>& b
 
 bool same_rule(const NetworkRule& a, const NetworkRule& b) {
   return a.host == b.host && a.address == b.address && same_ports(a.ports, b.ports) && a.methods == b.methods &&
-         a.paths == b.paths && a.protocol == b.protocol && a.speaks == b.speaks && a.tls == b.tls &&
+         a.paths == b.paths && a.graphql == b.graphql && a.protocol == b.protocol && a.speaks == b.speaks && a.tls == b.tls &&
          a.programs == b.programs && a.addresses == b.addresses && a.ask == b.ask;
 }
 

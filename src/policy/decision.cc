@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "policy/diagnostic.h"
 #include "policy/floor.h"
 #include "policy/glob.h"
 
@@ -172,6 +173,25 @@ Verdict judge_request(const Network& network, std::string_view host, uint16_t po
           connect.where};
 }
 
+std::vector<const NetworkRule*> admitting_rules(const Network& network, std::string_view host, uint16_t port,
+                                                std::string_view method, std::string_view path) {
+  std::vector<const NetworkRule*> rules;
+  for (const NetworkRule& rule : network.allow)
+    if (!rule.address && host_matches(rule.host, host) && port_matches(rule.ports, port, false) &&
+        method_and_path_match(rule, method, path))
+      rules.push_back(&rule);
+  return rules;
+}
+
+bool admits_graphql(const GraphqlLimit& limit, std::string_view operation, const std::vector<std::string>& fields) {
+  const auto names = [](const std::vector<std::string>& list, std::string_view name) {
+    return list.empty() || std::find(list.begin(), list.end(), name) != list.end();
+  };
+  return names(limit.operations, operation) && std::all_of(fields.begin(), fields.end(), [&](const std::string& field) {
+           return field == "__typename" || names(limit.fields, field);
+         });
+}
+
 bool reads_plain(const NetworkRule& rule) { return rule.protocol == Protocol::tcp && rule.tls != TlsMode::passthrough; }
 
 bool is_intercepted(const NetworkRule& rule) {
@@ -186,15 +206,19 @@ InspectionLevel injection_level(const Network& network) {
   return network.inspect.injection.value_or(InspectionLevel::deny);
 }
 
-namespace {
+InspectionLevel fetched_urls_level(const Network& network) {
+  return network.inspect.fetched_urls.value_or(InspectionLevel::deny);
+}
+
+InspectionLevel exfiltration_level(const Network& network) {
+  return network.inspect.exfiltration.value_or(InspectionLevel::log);
+}
 
 bool reads_content(const Network& network) {
   return std::any_of(network.allow.begin(), network.allow.end(), [](const NetworkRule& rule) {
     return is_intercepted(rule) || rule.protocol == Protocol::http || rule.protocol == Protocol::automatic;
   });
 }
-
-}  // namespace
 
 bool inspects_secrets(const Network& network) {
   return secrets_level(network) != InspectionLevel::off &&
@@ -208,6 +232,13 @@ bool inspects_injection(const Network& network) {
 std::string_view to_string(InspectionLevel level) {
   constexpr std::string_view kLevels[] = {"off", "log", "redact", "ask", "deny"};
   return kLevels[static_cast<size_t>(level)];
+}
+
+std::string to_string(const GraphqlLimit& limit) {
+  std::string text = "GraphQL";
+  if (!limit.operations.empty()) text += fmt::format(": {}", join_words(limit.operations));
+  if (!limit.fields.empty()) text += fmt::format(", with the fields {}", join_words(limit.fields));
+  return text;
 }
 
 bool intercepts(const Network& network) {

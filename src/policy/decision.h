@@ -38,6 +38,12 @@ const NetworkRule* denied_address(const Network& network, const IpAddress& addre
 Verdict judge_request(const Network& network, std::string_view canonical_host, uint16_t port, std::string_view method,
                       std::string_view path);
 
+// The rules of network.allow that admit this request, as judge_request() reads it: its content is judged by them.
+std::vector<const NetworkRule*> admitting_rules(const Network& network, std::string_view canonical_host, uint16_t port,
+                                                std::string_view method, std::string_view path);
+// Whether the rule has this operation run. Introspection (__schema, __type) is a field like others, __typename is free.
+bool admits_graphql(const GraphqlLimit& limit, std::string_view operation, const std::vector<std::string>& fields);
+
 // Whether the bytes of a connection by this rule of protocol tcp are read: its startup, what its client sends, and the
 // TLS that begins in it.
 bool reads_plain(const NetworkRule& rule);
@@ -48,6 +54,10 @@ bool intercepts(const Network& network);
 // What is done about a secret in a request, and whether any rule lets us read requests at all.
 InspectionLevel secrets_level(const Network& network);
 InspectionLevel injection_level(const Network& network);
+InspectionLevel fetched_urls_level(const Network& network);
+InspectionLevel exfiltration_level(const Network& network);
+// Some rule lets us read requests.
+bool reads_content(const Network& network);
 bool inspects_secrets(const Network& network);
 bool inspects_injection(const Network& network);
 

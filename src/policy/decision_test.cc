@@ -182,6 +182,23 @@ TEST(Request, PassesWhenOneRuleAdmitsMethodAndPath) {
   EXPECT_EQ(judge_connect(policy.network, "api.example", 80).action, Action::allow);
 }
 
+TEST(Graphql, IsAdmittedByOperationAndTopLevelFields) {
+  const Policy policy = load(R"(network:
+  allow:
+    - { host: api.example, ports: [80], protocol: http, paths: [/graphql], graphql: { operations: [query], fields: [viewer] } }
+    - { host: api.example, ports: [80], protocol: http, methods: [GET], paths: [/v1/**] }
+)");
+  const auto rules = admitting_rules(policy.network, "api.example", 80, "POST", "/graphql");
+  ASSERT_EQ(rules.size(), 1u);
+  const GraphqlLimit& limit = *rules[0]->graphql;
+  EXPECT_TRUE(admits_graphql(limit, "query", {"__typename", "viewer"}));
+  EXPECT_FALSE(admits_graphql(limit, "query", {"viewer", "users"}));
+  EXPECT_FALSE(admits_graphql(limit, "query", {"__schema"}));
+  EXPECT_FALSE(admits_graphql(limit, "mutation", {"viewer"}));
+  EXPECT_TRUE(admits_graphql({{"mutation"}, {}}, "mutation", {"anything"}));
+  EXPECT_EQ(to_string(limit), "GraphQL: query, with the fields viewer");
+}
+
 TEST(Files, AreJudgedByTheLongestMountAndHiddenBeatsAll) {
   const Policy policy = load(R"(files:
   - { host: /srv/project, at: /work, access: write }

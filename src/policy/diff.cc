@@ -22,6 +22,7 @@ std::string rule_text(const NetworkRule& rule) {
   if (!ports.empty()) text += fmt::format(" port {}", join_words(ports));
   if (!rule.methods.empty()) text += fmt::format(", {}", join_words(rule.methods));
   if (!rule.paths.empty()) text += fmt::format(", paths {}", join_words(rule.paths));
+  if (rule.graphql) text += fmt::format(", {}", to_string(*rule.graphql));
   if (!rule.programs.empty()) text += fmt::format(", from {}", join_words(rule.programs));
   constexpr const char* kProtocols[] = {"", ", TLS", ", plain HTTP", ", any protocol"};
   text += rule.speaks.empty() ? std::string(kProtocols[static_cast<int>(rule.protocol)]) : ", " + rule.speaks;
@@ -164,6 +165,8 @@ class Comparison {
       if (!denied(a.deny, rule)) narrower(fmt::format("{} is denied", rule_text(rule)));
     level("secrets on their way out", secrets_level(a), secrets_level(b));
     level("orders to the model in responses", injection_level(a), injection_level(b));
+    level("URLs that a server will fetch", fetched_urls_level(a), fetched_urls_level(b));
+    level("what looks like exfiltration", exfiltration_level(a), exfiltration_level(b));
     for (const std::string& file : b.trust)
       if (std::ranges::find(a.trust, file) == a.trust.end())
         wider(fmt::format("servers may prove themselves by the authorities in {}", file));

@@ -135,10 +135,12 @@ class Writer {
   }
 
   void inspection(const Inspection& inspect) {
-    if (!inspect.secrets && !inspect.injection) return;
+    if (!inspect.secrets && !inspect.injection && !inspect.fetched_urls && !inspect.exfiltration) return;
     json_.key("inspect").open('{');
     if (inspect.secrets) json_.key("secrets").string(to_string(*inspect.secrets));
     if (inspect.injection) json_.key("injection").string(to_string(*inspect.injection));
+    if (inspect.fetched_urls) json_.key("fetched_urls").string(to_string(*inspect.fetched_urls));
+    if (inspect.exfiltration) json_.key("exfiltration").string(to_string(*inspect.exfiltration));
     json_.close('}');
   }
 
@@ -154,6 +156,12 @@ class Writer {
     }
     if (!rule.methods.empty()) json_.key("methods").strings(rule.methods);
     if (!rule.paths.empty()) json_.key("paths").strings(rule.paths);
+    if (rule.graphql) {
+      json_.key("graphql").open('{');
+      if (!rule.graphql->operations.empty()) json_.key("operations").strings(rule.graphql->operations);
+      if (!rule.graphql->fields.empty()) json_.key("fields").strings(rule.graphql->fields);
+      json_.close('}');
+    }
     if (allow) {
       constexpr const char* kProtocols[] = {"auto", "tls", "http", "tcp"};
       json_.key("protocol").string(rule.speaks.empty() ? kProtocols[static_cast<int>(rule.protocol)] : rule.speaks);

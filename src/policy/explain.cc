@@ -171,6 +171,7 @@ class Explanation {
               ? "what is certain is refused, the rest is logged"
               : "what is found is logged, and passes",
           network.inspect.injection ? "" : " (default)");
+    if (reads_content(network)) judged_requests(network);
     for (const std::string& file : network.trust)
       say("Servers may also prove themselves by the authorities in {}.", file);
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());
@@ -183,6 +184,19 @@ class Explanation {
     if (unread)
       say("Where TLS passes through, only name, port and bytes are judged. Not seen there: methods, paths, another host "
           "named inside TLS, secrets in requests, the agent's own key for such a host, and whatever comes back.");
+  }
+
+  void judged_requests(const Network& network) {
+    if (const InspectionLevel level = fetched_urls_level(network); level != InspectionLevel::off)
+      say("URLs in requests that the server will fetch are destinations as well: what they name and no rule allows is "
+          "{}{}.",
+          level == InspectionLevel::deny ? "refused where that is certain or the address is forbidden, else logged"
+                                         : "logged, and passes",
+          network.inspect.fetched_urls ? "" : " (default)");
+    if (const InspectionLevel level = exfiltration_level(network); level != InspectionLevel::off)
+      say("What leaves is counted for each host; numbers that look like exfiltration are {}{}.",
+          level == InspectionLevel::deny ? "a reason to refuse" : "logged",
+          network.inspect.exfiltration ? "" : " (default)");
   }
 
   void allow_rule(const NetworkRule& rule) {
@@ -199,6 +213,7 @@ class Explanation {
     std::string text = fmt::format("{}, {}: {}", rule.subject(), ports_text(rule.ports), what);
     if (!rule.methods.empty()) text += fmt::format("; only {}", join_words(rule.methods));
     if (!rule.paths.empty()) text += fmt::format("; only paths {}", join_words(rule.paths));
+    if (rule.graphql) text += fmt::format("; only {}", to_string(*rule.graphql));
     if ((rule.protocol == Protocol::http || is_intercepted(rule)) && rule.methods.empty() && rule.paths.empty())
       text += "; any method and path (default)";
     if (!rule.programs.empty())

@@ -42,10 +42,11 @@ constexpr Key kUser[] = {{"uid"}, {"gid"}};
 constexpr Key kEnvironment[] = {{"pass"}, {"set"}, {"proxy"}};
 constexpr Key kPass[] = {{"name"}, {"reason"}};
 constexpr Key kNetwork[] = {{"allow"}, {"deny"}, {"resolver"}, {"trust"}, {"inspect"}};
-constexpr Key kAllow[] = {{"host"}, {"address"},  {"ports"},    {"methods"},   {"paths"},
+constexpr Key kAllow[] = {{"host"}, {"address"},  {"ports"},    {"methods"},   {"paths"}, {"graphql"},
                           {"tls"},  {"protocol"}, {"programs"}, {"addresses"}, {"ask"}};
+constexpr Key kGraphql[] = {{"operations"}, {"fields"}};
 constexpr Key kDeny[] = {{"host"}, {"address"}, {"ports"}, {"methods"}, {"paths"}};
-constexpr Key kInspect[] = {{"secrets"}, {"injection"}, {"code"}};
+constexpr Key kInspect[] = {{"secrets"}, {"injection"}, {"fetched_urls"}, {"exfiltration"}, {"code"}};
 constexpr Key kFile[] = {{"host"}, {"at"}, {"access"}, {"exec"}, {"bridge"}, {"sockets"}, {"reason"}};
 constexpr Key kSecret[] = {{"from", kBroker}, {"hosts", kBroker}};
 constexpr Key kLimits[] = {{"time"},      {"tool_calls", kInterception}, {"requests"}, {"connections"}, {"names"},
@@ -55,7 +56,7 @@ constexpr Key kRule[] = {
 constexpr Key kAudit[] = {{"record_terminal"}, {"export"}};
 constexpr Key kTest[] = {{"connect"}, {"read"}, {"write"}, {"exec"}, {"expect"}};
 
-constexpr std::array<KeyTable, 21> kTables{{{"", kRoot},
+constexpr std::array<KeyTable, 22> kTables{{{"", kRoot},
                                             {"run", kRun},
                                             {"tools", kTools},
                                             {"tools.programs", kPrograms},
@@ -68,6 +69,7 @@ constexpr std::array<KeyTable, 21> kTables{{{"", kRoot},
                                             {"sandbox.env.pass[]", kPass},
                                             {"network", kNetwork},
                                             {"network.allow[]", kAllow},
+                                            {"network.allow[].graphql", kGraphql},
                                             {"network.deny[]", kDeny},
                                             {"network.inspect", kInspect},
                                             {"files[]", kFile},

@@ -422,6 +422,15 @@ TEST_F(Layers, CheckAcrossFields) {
               HasSubstr("not the name of a forbidden range"));
   EXPECT_THAT(render(with_policy("network: { allow: [{ host: \"*.b.example\", tls: passthrough }] }\n").warnings),
               HasSubstr("every host"));
+  EXPECT_THAT(render(with_policy("network: { allow: [{ host: webhook.site, tls: passthrough }] }\n").warnings),
+              HasSubstr("webhook catcher"));
+  EXPECT_THAT(
+      render(with_policy("network: { allow: [{ host: \"*.cloudflare-dns.com\", tls: passthrough }] }\n").warnings),
+      HasSubstr("DNS over HTTPS"));
+  EXPECT_THAT(render(with_policy("network: { allow: [{ host: a.example, tls: inspect, graphql: { fields: [b] } }, "
+                                 "{ host: a.example, tls: inspect }] }\n")
+                         .warnings),
+              HasSubstr("`graphql` limits nothing"));
   EXPECT_THAT(render(with_policy("network: { allow: [{ address: 93.0.0.0/8, tls: passthrough }] }\n").warnings),
               HasSubstr("wide range"));
   EXPECT_THAT(

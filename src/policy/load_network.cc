@@ -18,6 +18,7 @@ constexpr auto kProtocols = [] {
 }();
 constexpr size_t kFirstPlain = 4;  // the rest of kProtocols
 constexpr std::string_view kLevels[] = {"off", "log", "redact", "ask", "deny"};
+constexpr std::string_view kOperations[] = {"query", "mutation", "subscription"};
 constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"};
 
 std::optional<uint16_t> parse_port(std::string_view text) {
@@ -43,6 +44,7 @@ class RuleEntry {
     load_methods();
     load_paths();
     if (allow_) {
+      load_graphql();
       load_protocol();
       load_programs();
       load_addresses();
@@ -225,6 +227,47 @@ class RuleEntry {
     return {};
   }
 
+  void load_graphql() {
+    const Node* graphql = fields_["graphql"];
+    if (graphql == nullptr) return;
+    const Fields fields(reader_, *graphql, fields_.path("graphql"), "network.allow[].graphql");
+    GraphqlLimit limit;
+    load_graphql_names(fields, "operations", limit.operations, "an operation", [](const std::string& name) {
+      return std::find(std::begin(kOperations), std::end(kOperations), name) != std::end(kOperations);
+    });
+    load_graphql_names(fields, "fields", limit.fields, "a field", is_graphql_name);
+    if (!bad_ && limit == GraphqlLimit{})
+      error(*graphql, fmt::format("`{}` limits nothing", fields_.path("graphql")),
+            "graphql: { operations: [query], fields: [viewer] }");
+    rule_.graphql = std::move(limit);
+  }
+
+  template <typename IsOne>
+  void load_graphql_names(const Fields& fields, const char* key, std::vector<std::string>& out, std::string_view what,
+                          IsOne is_one) {
+    const Node* node = fields[key];
+    if (node == nullptr) return;
+    const auto texts = reader_.texts(*node, fields.path(key));
+    if (!texts || texts->empty()) {
+      error(*node, fmt::format("`{}` is empty: the rule never matches", fields.path(key)), "leave it out for any");
+      return;
+    }
+    for (const std::string& text : *texts) {
+      if (is_one(text))
+        out.push_back(text);
+      else
+        error(*node, fmt::format("`{}`: {} is not {} of GraphQL", fields.path(key), quoted(text), what),
+              std::string_view(key) == "operations" ? "query, mutation or subscription" : "letters, digits and _");
+    }
+  }
+
+  // GraphQL (October 2021), section 2.1.9.
+  static bool is_graphql_name(const std::string& name) {
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+    return letter(name[0]) &&
+           std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+  }
+
   void load_protocol() {
     if (const Node* protocol = fields_["protocol"]) {
       const auto chosen = reader_.choice(*protocol, fields_.path("protocol"), kProtocols);
@@ -297,9 +340,13 @@ class RuleEntry {
       error(*fields_["tls"], fmt::format("`protocol: {}` is read, and `tls: passthrough` reads nothing", rule_.speaks),
             "leave `tls` out, or write `protocol: tcp`");
     const bool judged = rule_.protocol == Protocol::http || is_intercepted(rule_);
-    if ((!rule_.methods.empty() || !rule_.paths.empty()) && !judged)
-      error(fields_["methods"] ? *fields_["methods"] : *fields_["paths"],
-            fmt::format("`{}` can't be judged {}", rule_.methods.empty() ? "paths" : "methods",
+    const char* limit = !rule_.methods.empty() ? "methods"
+                        : !rule_.paths.empty() ? "paths"
+                        : rule_.graphql        ? "graphql"
+                                               : nullptr;
+    if (limit && !judged)
+      error(*fields_[limit],
+            fmt::format("`{}` can't be judged {}", limit,
                         rule_.protocol == Protocol::tcp ? "in plain TCP" : "inside TLS that passes through"),
             rule_.protocol == Protocol::tcp ? "leave `protocol: tcp` out, or leave them out"
                                             : "leave `tls: passthrough` out, or leave them out");
@@ -323,7 +370,7 @@ void load_rules(Reader& reader, const Node& node, const std::string& list, bool 
 void load_inspect(Reader& reader, const Node& node, Inspection& inspection) {
   const Fields inspect(reader, node, "network.inspect", "network.inspect");
   inspection.where = reader.at(node);
-  for (const char* key : {"secrets", "injection", "code"}) {
+  for (const char* key : {"secrets", "injection", "fetched_urls", "exfiltration", "code"}) {
     const Node* level = inspect[key];
     if (level == nullptr) continue;
     const auto chosen = reader.choice(*level, inspect.path(key), kLevels);
@@ -332,6 +379,8 @@ void load_inspect(Reader& reader, const Node& node, Inspection& inspection) {
     std::optional<InspectionLevel>* level_of = nullptr;
     if (std::string_view(key) == "secrets") level_of = &inspection.secrets;
     if (std::string_view(key) == "injection") level_of = &inspection.injection;
+    if (std::string_view(key) == "fetched_urls") level_of = &inspection.fetched_urls;
+    if (std::string_view(key) == "exfiltration") level_of = &inspection.exfiltration;
     const bool built = wanted == InspectionLevel::off ||
                        (level_of && (wanted == InspectionLevel::log || wanted == InspectionLevel::deny));
     if (!built)

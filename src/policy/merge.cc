@@ -123,6 +123,8 @@ void merge(LoadOutcome& lower, LoadOutcome&& upper) {
     override_with(below.network.resolver, above.network.resolver);
     override_with(below.network.inspect.secrets, above.network.inspect.secrets);
     override_with(below.network.inspect.injection, above.network.inspect.injection);
+    override_with(below.network.inspect.fetched_urls, above.network.inspect.fetched_urls);
+    override_with(below.network.inspect.exfiltration, above.network.inspect.exfiltration);
     append(below.network.trust, std::move(above.network.trust));
   }
   if (above.files_where.line != 0) below.files_where = std::move(above.files_where);

@@ -92,13 +92,23 @@ struct PortRange {
   uint16_t last = 0;
 };
 
+// What a rule lets GraphQL run: kinds of operation ("query", "mutation", "subscription") and top-level fields.
+struct GraphqlLimit {
+  std::vector<std::string> operations;  // empty: any
+  std::vector<std::string> fields;      // empty: any
+  bool operator==(const GraphqlLimit&) const = default;
+};
+
+std::string to_string(const GraphqlLimit& limit);  // "GraphQL: query, with the fields viewer and login"
+
 // One entry of network.allow or network.deny: by name (exact or "*.suffix": one or more labels) or by address.
 struct NetworkRule {
-  std::string host;                  // lower case, punycode, no trailing dot; empty for an address rule
-  std::optional<Cidr> address;       // set for an address rule
-  std::vector<PortRange> ports;      // allow: absent in the file means 443; deny: absent means every port
-  std::vector<std::string> methods;  // empty: any
-  std::vector<std::string> paths;    // globs; empty: any
+  std::string host;                     // lower case, punycode, no trailing dot; empty for an address rule
+  std::optional<Cidr> address;          // set for an address rule
+  std::vector<PortRange> ports;         // allow: absent in the file means 443; deny: absent means every port
+  std::vector<std::string> methods;     // empty: any
+  std::vector<std::string> paths;       // globs; empty: any
+  std::optional<GraphqlLimit> graphql;  // then nothing but such GraphQL
   Protocol protocol = Protocol::automatic;
   std::string speaks;                 // protocol tcp: one of kPlainProtocols; empty: by port, else by first bytes
   TlsMode tls = TlsMode::unset;       // protocol tcp: unset is inspect
@@ -116,8 +126,10 @@ std::string_view to_string(InspectionLevel level);
 
 // Of what can be read: plain HTTP, TLS that is opened, and other protocols that are not passed through.
 struct Inspection {
-  std::optional<InspectionLevel> secrets;    // on their way out; absent: deny
-  std::optional<InspectionLevel> injection;  // orders to the model in what comes back; absent: deny
+  std::optional<InspectionLevel> secrets;       // on their way out; absent: deny
+  std::optional<InspectionLevel> injection;     // orders to the model in what comes back; absent: deny
+  std::optional<InspectionLevel> fetched_urls;  // in requests, that the receiver will fetch; absent: deny
+  std::optional<InspectionLevel> exfiltration;  // that no pattern shows, in numbers; absent: log
   Location where;
 };
 

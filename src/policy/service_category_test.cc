@@ -1,4 +1,4 @@
-#include "net/service_category.h"
+#include "policy/service_category.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <map>
 #include <string>
 
-namespace stockade::net {
+namespace stockade::policy {
 namespace {
 
 TEST(ServiceCategory, HoldsTheListAsItIsWritten) {
@@ -48,4 +48,4 @@ TEST(ServiceCategory, FindsAHostAndItsSubdomainsOnly) {
 }
 
 }  // namespace
-}  // namespace stockade::net
+}  // namespace stockade::policy

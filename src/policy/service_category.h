@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-namespace stockade::net {
+namespace stockade::policy {
 
 enum class ServiceCategory : uint8_t {
   paste,
@@ -19,6 +19,8 @@ enum class ServiceCategory : uint8_t {
   dynamic_dns
 };
 std::string_view service_category_name(ServiceCategory category);
+// What it is to whoever allows it: "a paste service: what is sent there, anybody can read".
+std::string_view service_category_meaning(ServiceCategory category);
 
 struct Service {
   std::string_view host;
@@ -28,5 +30,7 @@ std::span<const Service> services();  // sorted by host
 
 // `host` in lower case, without a trailing dot. The longest entry that fits decides.
 std::optional<ServiceCategory> service_category(std::string_view host);
+// The first entry that a host pattern ("*.example.com") would let through, or lies under.
+std::optional<Service> service_within(std::string_view pattern);
 
-}  // namespace stockade::net
+}  // namespace stockade::policy

@@ -6,7 +6,4 @@ add_custom_command(
           -P ${CMAKE_CURRENT_LIST_DIR}/embed_services.cmake
   DEPENDS ${PROJECT_SOURCE_DIR}/rules/services.yaml ${CMAKE_CURRENT_LIST_DIR}/embed_services.cmake
   VERBATIM)
-target_sources(stockade_net PRIVATE ${services_source})
-if(TARGET net_test)
-  target_compile_definitions(net_test PRIVATE STOCKADE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-endif()
+target_sources(stockade_policy PRIVATE ${services_source})
