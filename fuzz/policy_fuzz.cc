@@ -49,8 +49,10 @@ void check_promises(const Policy& policy) {
       const std::string name = rule.host.starts_with("*.") ? rule.host.substr(2) : rule.host;
       require(canonical_host(name) == name);
     }
-    require(rule.protocol == Protocol::http || (rule.methods.empty() && rule.paths.empty()));
-    require(rule.protocol == Protocol::http || rule.protocol == Protocol::tcp || rule.tls == TlsMode::passthrough);
+    const bool may_be_tls = rule.protocol == Protocol::automatic || rule.protocol == Protocol::tls;
+    require(may_be_tls ? rule.tls != TlsMode::unset : rule.tls != TlsMode::inspect);
+    require(rule.protocol == Protocol::http || rule.tls == TlsMode::inspect ||
+            (rule.methods.empty() && rule.paths.empty()));
     require(!rule.ask);
   }
   for (const FileRule& rule : policy.files) {
