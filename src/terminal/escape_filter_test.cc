@@ -123,17 +123,31 @@ TEST(EscapeFilter, AHardResetUndoesWhatTheAgentDidAndClears) {
   EXPECT_EQ(filter("\x1b[?25l\x1b"
                    "c"),
             "\x1b[?25l\x1b[?25h\x1b[!p\x1b[2J\x1b[H");
+  const std::string once = filter(
+      "\x1b]11;red\x07\x1b]10;red\x07\x1b"
+      "c");
+  EXPECT_EQ(filter(once), once) << "what undoes a colour passes our own filter";
+}
+
+TEST(EscapeFilter, AColourIsPutBackOnlyByWhomItWasChanged) {
+  EXPECT_EQ(filter("\x1b]11;red\x07\x1b]111\x07"), "\x1b]11;red\x07\x1b]111\x1b\\");
+  EXPECT_EQ(filter("\x1b]10;red\x07\x1b]110\x1b\\"), "\x1b]10;red\x07\x1b]110\x1b\\");
+  EXPECT_EQ(filter("\x1b]110\x07\x1b]111\x1b\\"), "") << "the colours are the person's";
+  EXPECT_EQ(filter("\x1b]10;red\x07\x1b]111\x07"), "\x1b]10;red\x07") << "the other one is the person's";
+  EXPECT_EQ(filter("\x1b]11;?\x07\x1b]111\x07"), "\x1b]11;?\x07") << "to ask changes nothing";
+  EXPECT_EQ(filter("\x1b]11;red\x07\x1b]111;x\x07"), "\x1b]11;red\x07") << "it has no parameter";
 }
 
 // --- properties over random and hostile input ------------------------------------------------------------------------
 
 std::string random_stream(std::mt19937& random) {
   static const std::vector<std::string> kPieces = {
-      "\x1b",  "\x1b[", "\x1b]", "\x1bP",     "\x1b_",    "\x1b\\", "\x07",  "\x9b", "\x9c", "\x9d", "\xc2\x9b",
-      "52;c;", "0;",    "8;;",   "https://x", "?1049",    "h",      "l",     "m",    "t",    "i",    "21",
-      "6n",    ">1u",   "<5u",   "=1;2u",     "?",        ";",      ":",     "$",    "$q",   " q",   "\x18",
-      "\x1a",  "\x05",  "\n",    "é",         "\xe2\x82", "\xff",   "\x7f",  "k",    "X",    "c",    "133;",
-      "A",     "10;?",  "P",     "R",         "(0",       "!p",     "999999"};
+      "\x1b", "\x1b[",    "\x1b]", "\x1bP", "\x1b_", "\x1b\\",    "\x07",       "\x9b",   "\x9c",
+      "\x9d", "\xc2\x9b", "52;c;", "0;",    "8;;",   "https://x", "?1049",      "h",      "l",
+      "m",    "t",        "i",     "21",    "6n",    ">1u",       "<5u",        "=1;2u",  "?",
+      ";",    ":",        "$",     "$q",    " q",    "\x18",      "\x1a",       "\x05",   "\n",
+      "é",    "\xe2\x82", "\xff",  "\x7f",  "k",     "X",         "c",          "133;",   "A",
+      "10;?", "P",        "R",     "(0",    "!p",    "999999",    "11;red\x07", "111\x07"};
   std::string out;
   for (int pieces = 1 + random() % 24; pieces > 0; --pieces) {
     if (random() % 8 == 0)
@@ -178,6 +192,7 @@ TEST(TerminalModes, ResetUndoesExactlyWhatIsStillOn) {
   EXPECT_EQ(reset_after("\x1b[?1049h\x1b[?25l\x1b[?2004h"), "\x1b[?25h\x1b[?2004l\x1b[?1049l");
   EXPECT_EQ(reset_after("\x1b[31m\x1b[4 q"), "\x1b[0 q\x1b[0m");
   EXPECT_EQ(reset_after("\x1b]11;red\x07"), "\x1b]111\x1b\\");
+  EXPECT_EQ(reset_after("\x1b]11;red\x07\x1b]111\x07"), "");
   EXPECT_EQ(reset_after("\x1b]8;;https://x\x07"), "\x1b]8;;\x1b\\");
 }
 

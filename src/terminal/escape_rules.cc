@@ -283,6 +283,8 @@ std::string judge_escape(std::string_view intermediates, char final_byte, Termin
 
 std::string judge_osc(std::string_view payload, StringEnd end, TerminalModes& modes) {
   if (payload.size() > kOscLimit) return {};
+  if (payload == "110") return modes.put_back_foreground() ? "\x1b]110\x1b\\" : std::string();
+  if (payload == "111") return modes.put_back_background() ? "\x1b]111\x1b\\" : std::string();
   const size_t semicolon = payload.find(';');
   if (semicolon == std::string_view::npos) return {};
   const std::string_view number = payload.substr(0, semicolon), text = payload.substr(semicolon + 1);
@@ -291,7 +293,7 @@ std::string judge_osc(std::string_view payload, StringEnd end, TerminalModes& mo
   if (number == "133") return is_prompt_mark(text) ? wrap_osc(number, text, end) : std::string();
   if (number == "10" || number == "11") {
     if (text.empty() || text.size() > 64 || (text != "?" && !all_of(text, "#:/.,"))) return {};
-    if (text != "?") number == "10" ? modes.set_foreground(true) : modes.set_background(true);
+    if (text != "?") number == "10" ? modes.change_foreground() : modes.change_background();
     return wrap_osc(number, text, end);
   }
   return {};

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace stockade::terminal {
@@ -26,8 +27,11 @@ class TerminalModes {
   void set_modify_other_keys(unsigned value) { modify_other_keys_ = value; }
   void touch_charset() { charset_ = true; }
   void touch_attributes() { attributes_ = true; }
-  void set_foreground(bool changed) { foreground_ = changed; }
-  void set_background(bool changed) { background_ = changed; }
+  void change_foreground() { foreground_ = true; }
+  void change_background() { background_ = true; }
+  // OSC 110 and 111: only what the agent has changed is put back; else the colours are the person's.
+  bool put_back_foreground() { return std::exchange(foreground_, false); }
+  bool put_back_background() { return std::exchange(background_, false); }
   void set_link_open(bool open) { link_ = open; }
 
   bool may_push_keyboard() const { return keyboard().size() < kKeyboardDepth; }
