@@ -1,5 +1,6 @@
 // The relay's escape filter against any bytes of an agent: the output is the same however the input is split, passes
 // the filter unchanged, and holds no byte or sequence that acts on the person's terminal.
+// covers: src/terminal/escape_filter.cc src/terminal/escape_rules.cc src/terminal/terminal_modes.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

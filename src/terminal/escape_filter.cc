@@ -97,8 +97,13 @@ void EscapeFilter::step_utf8(char byte, std::string& out) {
   const std::string_view character(character_.data(), character_size_);
   character_size_ = 0;
   const CodePoint point = decode_utf8(character);
+#ifndef STOCKADE_PLANTED_BUG  // let C1 controls pass
+  constexpr uint32_t kFirstText = 0xa0;
+#else
+  constexpr uint32_t kFirstText = 0x80;
+#endif
   // U+0080 to U+009F are C1 controls, also in UTF-8.
-  out += point.length != 0 && point.value >= 0xa0 ? character : kReplacement;
+  out += point.length != 0 && point.value >= kFirstText ? character : kReplacement;
 }
 
 void EscapeFilter::step_escape(char byte, std::string& out) {
