@@ -63,6 +63,26 @@ class Run:
     def wait_for_file(self, path):
         return self.wait_until(path.exists, f"{path.name} appears")
 
+    def wait_for_parts(self):
+        """Our own processes by name, once the start of each is behind it: helpers come a moment after the agent, and
+        confine themselves last; the supervisor does when it has forked the last of them. With a terminal, the relay is the
+        process that was started, and the supervisor below it."""
+        inherited = int(process_status("self")["Seccomp_filters"])
+
+        def parts():
+            statuses = {pid: process_status(pid) for pid in (self.process.pid, *descendants(self.process.pid))}
+            init = next((pid for pid, status in statuses.items() if status.get("Name") == "stockade-init"), None)
+            if init is None or not all(statuses.values()):
+                return None
+            supervisor = statuses[init]["PPid"]
+            helpers = {status["Name"].removeprefix("stockade-"): pid for pid, status in statuses.items()
+                       if status["PPid"] == supervisor or status["Name"] == "relay"}
+            ready = (all(int(statuses[pid]["Seccomp_filters"]) > inherited for pid in helpers.values())
+                     and statuses[int(supervisor)]["NoNewPrivs"] == "1")
+            whole = {"init", "inspector", "dialer", "observer"} <= helpers.keys()
+            return ready and whole and {"supervisor": int(supervisor), **helpers}
+        return self.wait_until(parts, "supervisor, init, inspector, dialer, observer are up")
+
 
 class Person:
     def __init__(self, uid, internet=None):
@@ -193,6 +213,15 @@ def alive(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def process_status(pid):
+    """What /proc says of a process; nothing of one that has ended."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return {}
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def descendants(pid):

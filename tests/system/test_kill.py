@@ -30,9 +30,10 @@ while True: time.sleep(1)
 def start_stubborn(person, name="stubborn"):
     run = person.start("/usr/bin/python3", "-c", STUBBORN, name=name, policy=POLICY)
     run.wait_for_file(person.work / "ready")
-    # ten of the agent, init, inspector, dialer, observer
-    run.wait_until(lambda: len(descendants(run.process.pid)) >= 14, "all processes are there")
-    return run, descendants(run.process.pid)
+    run.wait_for_parts()
+    pids = descendants(run.process.pid)
+    assert len(pids) >= 14  # ten of the agent, init, inspector, dialer, observer
+    return run, pids
 
 
 def gone_after(pids, limit):
@@ -44,10 +45,6 @@ def gone_after(pids, limit):
             raise AssertionError(f"still alive after {limit} s: {[p for p in pids if alive(p)]}")
         time.sleep(0.001)
     return time.monotonic() - begin
-
-
-def comm(pid):
-    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def is_running(pid):
@@ -142,9 +139,11 @@ def test_a_load_that_holds_init_back_can_be_paused_and_killed(stockade):
             pass
         """), policy=POLICY)
     run.wait_for_file(stockade.work / "spinning")
+    init = run.wait_for_parts()["init"]
     for _ in range(3):
         assert stockade.stockade("pause", "it").status == 0
-        assert not any(is_running(pid) for pid in descendants(run.process.pid))
+        inside = descendants(init)
+        assert len(inside) == 201 and not any(is_running(pid) for pid in inside)
         assert stockade.stockade("resume", "it").status == 0
     began = time.monotonic()
     assert stockade.stockade("kill", "it").status == 0
@@ -172,9 +171,7 @@ def test_a_later_verb_clears_away_what_a_dead_supervisor_left(stockade, dies):
 @pytest.mark.parametrize("part", ["supervisor", "inspector", "dialer", "observer", "init"])
 def test_kill_9_of_a_part_ends_the_whole_sandbox_within_100_ms(stockade, part):
     run, pids = start_stubborn(stockade)
-    names = {comm(pid).removeprefix("stockade-"): pid for pid in pids}
-    victim = run.process.pid if part == "supervisor" else names[part]
-    kill(victim)
+    kill(run.wait_for_parts()[part])
     gone_after(pids, 0.1)
     done = run.wait()
     assert done.status == (-9 if part == "supervisor" else 137), done
