@@ -126,6 +126,20 @@ TEST_P(EngineControl, FreezesAndThawsEverything) {
   }));
 }
 
+// As an ordinary user no cgroup freezes: init is told to stop and to continue everything, and may come late to it.
+TEST(EngineControlBySignal, TakesNoStopThatInitIsStillToEndForAFreeze) {
+  EXPECT_TRUE(as_user(testing::kOrdinaryUser, [] {
+    Running run(sleepers(3));
+    if (!run.sandbox || !run.sandbox->freeze()) return false;
+    const std::string children = *read_file(fmt::format("/proc/{0}/task/{0}/children", ::getpid()), 100);
+    const pid_t init = std::atoi(children.c_str());
+    if (::kill(init, SIGSTOP) != 0 || !run.sandbox->thaw()) return false;
+    const bool early = run.sandbox->freeze().has_value();
+    if (::kill(init, SIGCONT) != 0) return false;
+    return !early && run.sandbox->freeze() && run.sandbox->thaw();
+  }));
+}
+
 TEST_P(EngineControl, KillsAFrozenSandbox) {
   EXPECT_TRUE(as_user(GetParam(), [] {
     Running run(sleepers(5));

@@ -1,7 +1,9 @@
 #include "sandbox/kill.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -13,7 +15,7 @@ namespace stockade::sandbox {
 
 namespace {
 
-constexpr int kStopRounds = 500;
+constexpr int kStopRounds = 2000;
 constexpr int kRoundsPerOrder = 10;
 constexpr int kPatience = 2;  // milliseconds, before what holds init back is killed one by one
 
@@ -21,6 +23,13 @@ Result<void> order(int control, Order what) {
   const char byte = static_cast<char>(what);
   if (::send(control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) return fail_errno("tell init");
   return {};
+}
+
+// Init takes one order after the other: what came before the last one is done by then.
+Result<bool> has_taken_every_order(int control) {
+  int unread = 0;
+  if (::ioctl(control, SIOCOUTQ, &unread) < 0) return fail_errno("ask which orders init has taken");
+  return unread == 0;
 }
 
 // By us, not by init: the agent's load may keep init from running for seconds. What is forked meanwhile is missed.
@@ -55,13 +64,20 @@ Result<void> kill_everything(RunCgroup& cgroup, Pid& init, int proc) {
 
 Result<void> freeze_everything(RunCgroup& cgroup, int control, int proc) {
   if (cgroup.can_freeze()) return cgroup.freeze();
+  bool ordered = false, taken = false;
   for (int round = 0; round < kStopRounds; ++round) {
     // Init stops all of them at once, which no fork slips through, but only when it gets to run.
-    if (round % kRoundsPerOrder == 0)
-      if (auto told = order(control, Order::stop_all); !told && told.error().error_number() != EAGAIN) return told;
+    if (!ordered || (taken && round % kRoundsPerOrder == 0)) {
+      auto told = order(control, Order::stop_all);
+      if (!told && told.error().error_number() != EAGAIN) return told;
+      ordered = told.has_value();
+    }
     signal_each(proc, SIGSTOP);
     const timespec pause{0, 500'000};
     ::nanosleep(&pause, nullptr);
+    // It may still have to continue all of them, as an earlier thaw told it.
+    STOCKADE_ASSIGN(taken, has_taken_every_order(control));
+    if (!ordered || !taken) continue;
     STOCKADE_ASSIGN(const bool stopped, all_stopped(proc));
     if (stopped) return {};
   }
