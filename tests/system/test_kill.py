@@ -116,9 +116,11 @@ def test_a_paused_run_can_be_killed(stockade):
 
 
 def test_a_load_that_holds_init_back_can_be_paused_and_killed(stockade):
-    """Of an ordinary user, init has the agent's uid, and no cgroup holds the run: the agent may try to make it slow."""
+    """Of an ordinary user, init has the agent's uid, and no cgroup holds the run: the agent may try to make it slow. Each
+    process inside counts in a page of its own workspace: from the pause on, none gets any further."""
+    counts = stockade.write(stockade.work / "counts", bytes(201 * 8))
     run = stockade.start("/usr/bin/python3", "-c", textwrap.dedent("""
-        import os, time
+        import mmap, os, time
         for attack in (lambda: os.setpriority(os.PRIO_PROCESS, 1, 19), lambda: os.setpriority(os.PRIO_USER, 0, 19),
                        lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))):
             try:
@@ -126,25 +128,31 @@ def test_a_load_that_holds_init_back_can_be_paused_and_killed(stockade):
                 print("done", flush=True)
             except PermissionError:
                 pass
+        counts = memoryview(mmap.mmap(os.open("counts", os.O_RDWR), 201 * 8)).cast("Q")
         waiting, start = os.pipe()
-        for _ in range(200):
+        for i in range(200):
             if os.fork() == 0:
                 os.close(start)
                 os.read(waiting, 1)
                 while True:
-                    pass
+                    counts[i] += 1
         open("spinning", "w").close()
         os.close(start)
         while True:
-            pass
+            counts[200] += 1
         """), policy=POLICY)
     run.wait_for_file(stockade.work / "spinning")
     init = run.wait_for_parts()["init"]
     for _ in range(3):
         assert stockade.stockade("pause", "it").status == 0
+        stood = counts.read_bytes()
         inside = descendants(init)
-        assert len(inside) == 201 and not any(is_running(pid) for pid in inside)
+        assert len(inside) == 201
+        # One that freezes may be woken inside the kernel, and sleeps on: it runs for a moment, but none of its own code.
+        run.wait_until(lambda: not any(is_running(pid) for pid in inside), "nothing inside runs")
+        assert counts.read_bytes() == stood
         assert stockade.stockade("resume", "it").status == 0
+    run.wait_until(lambda: counts.read_bytes() != stood, "it goes on")
     began = time.monotonic()
     assert stockade.stockade("kill", "it").status == 0
     assert time.monotonic() - began < 2 * SLOWNESS
