@@ -82,8 +82,8 @@ void fuzz_rules(std::string_view text) {
   if (const auto classes = WordClasses::parse(text, folder)) (void)classes->of(static_cast<uint32_t>(text.size()));
   const auto rules = parse_injection_rules(text);
   if (!rules) return;
-  require(!rules->rules.empty() && rules->rules.size() < kRuleLimit && rules->concepts.size() <= kConceptLimit);
-  for (const InjectionRule& rule : rules->rules) require(rule.concepts != 0 && rule.span <= kSpanLimit);
+  require(!rules->rules.empty() && rules->rules.size() < kInjectionRuleLimit && rules->concepts.size() <= kConceptLimit);
+  for (const InjectionRule& rule : rules->rules) require(rule.concepts != 0 && rule.span <= kInjectionSpanLimit);
 }
 
 }  // namespace
