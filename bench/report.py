@@ -118,6 +118,10 @@ COUNTED = """## What was counted
 - **Start**: fork to wait of the whole command, stdout and stdin to /dev/null, each side once a round, in turn. Stockade has one allowed
   host, its log on, and its policy's three tests run; bubblewrap has the same trees of /usr and /etc as binds, crun the same
   and moby's seccomp profile (as containers-common ships it), memory, pids and cpu limits.
+- **Orders to a model** (`inspect/injection.h`): 1,800 orders of templates held out, 12 classes in 12 languages, and 11,337 harmless
+  texts of packages held out: 83.1 % on average over the classes, least 70.7 % (secrecy), at 1.2 % false positives (target 95 %, 70 %,
+  1 %: **the average is missed**); of 118 attacks of another author 81.4 %. Commands, classes and how far to believe it:
+  `tests/corpora/injection/README.md`.
 - **Network**: one client and one server of our own (`bench/traffic.cc`), each one thread. Stockade's client runs inside `stockade run`
   and looks its name up through the inspector; HAProxy's runs in a namespace with nothing but lo, in which HAProxy (one thread,
   TCP mode, `splice-auto`) listens; both connect on from the same namespace over the same veth. Close is a reset on both sides.

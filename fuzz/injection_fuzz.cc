@@ -1,6 +1,7 @@
 // Hidden text, the views of a text, the rules' own format, and the judge of instructions to a model.
 // covers: src/inspect/hidden_text.cc src/inspect/hidden_text_html.cc src/inspect/injection_fold.cc
-// src/inspect/injection_views.cc src/inspect/injection_stretch.cc src/inspect/injection.cc
+// src/inspect/injection_views.cc src/inspect/injection_tokens.cc src/inspect/injection_reading.cc
+// src/inspect/injection_stretch.cc src/inspect/injection.cc
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -11,6 +12,7 @@
 #include "inspect/hidden_text.h"
 #include "inspect/injection.h"
 #include "inspect/injection_fold.h"
+#include "inspect/injection_tokens.h"
 
 namespace {
 
@@ -47,6 +49,14 @@ void fuzz_views(std::string_view text) {
   require(joined_letters(text).size() <= 2 * text.size() + 16);
   const std::string plain = without_leet(text);
   require(plain.empty() || plain.size() == text.size());
+  std::vector<Token> tokens;
+  static const WordClasses classes = WordClasses::parse(bundled_word_classes(), folder).value();
+  tokenize(text, classes, tokens);
+  uint32_t last = 0;
+  for (const Token& token : tokens) {
+    require(token.begin >= last && token.begin < token.end && token.end <= text.size());
+    last = token.end;
+  }
   const auto runs = decoded_runs(text, true);
   require(runs.size() <= 3 * kDecodedRunLimit + 2);
   for (const DecodedRun& run : runs)
@@ -68,10 +78,12 @@ void fuzz_scanner(std::string_view text, size_t piece) {
 }
 
 void fuzz_rules(std::string_view text) {
+  static const Folder folder;
+  if (const auto classes = WordClasses::parse(text, folder)) (void)classes->of(static_cast<uint32_t>(text.size()));
   const auto rules = parse_injection_rules(text);
   if (!rules) return;
-  require(!rules->rules.empty() && rules->rules.size() < kRuleLimit && rules->concepts.size() <= kConceptLimit);
-  for (const InjectionRule& rule : rules->rules) require(rule.concepts != 0 && rule.span <= kSpanLimit);
+  require(!rules->rules.empty() && rules->rules.size() < kInjectionRuleLimit && rules->concepts.size() <= kConceptLimit);
+  for (const InjectionRule& rule : rules->rules) require(rule.concepts != 0 && rule.span <= kInjectionSpanLimit);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "inspect/builtin/embedded.h"
-#include "inspect/injection_fold.h"
+#include "inspect/injection_reading.h"
 #include "inspect/injection_stretch.h"
 #include "inspect/injection_terms.h"
 
@@ -13,11 +13,9 @@ namespace stockade::inspect {
 namespace {
 
 constexpr size_t kExcerpt = 160;
-constexpr size_t kHiddenViews = 64;      // hidden pieces judged one by one; the rest together
-constexpr size_t kTagLettersAlone = 16;  // a flag has at most six
+constexpr size_t kWordsNamed = 5;
 constexpr double kInvisibleMessage = 3;  // logit above the threshold: no honest text spells letters in tags
-
-bool has_byte(std::string_view text, char c) { return text.find(c) != std::string_view::npos; }
+constexpr double kUnexplained = -2;      // logit below which nobody asks why
 
 }  // namespace
 
@@ -25,69 +23,40 @@ struct InjectionDetector::State {
   std::shared_ptr<const InjectionRules> rules;
   std::shared_ptr<const StretchModel> model;
   std::shared_ptr<const Folder> folder;
+  std::shared_ptr<const WordClasses> classes;
   TermFinder finder;
-  size_t rot13 = kConceptLimit;
-  std::vector<TermHit> hits;
+  std::unique_ptr<StretchJudge> judge;
+
+  void make_judge() { judge = std::make_unique<StretchJudge>(*model, bundled_word_weights(), *classes, finder); }
 };
 
 namespace {
 
 // Judges the views of one window and keeps the best.
-class WindowJudge {
+class WindowJudge : public ViewVisitor {
  public:
-  WindowJudge(const InjectionRules& rules, const StretchModel& model, const Folder& folder, const TermFinder& finder,
-              size_t rot13, std::vector<TermHit>& hits, size_t offset, std::vector<InjectionFeatures>* features)
-      : rules_(rules),
-        model_(model),
-        folder_(folder),
-        finder_(finder),
-        rot13_(rot13),
-        hits_(hits),
-        offset_(offset),
-        features_(features) {}
+  WindowJudge(const InjectionRules& rules, const StretchModel& model, StretchJudge& judge, size_t offset)
+      : rules_(rules), model_(model), judge_(judge), offset_(offset) {}
 
-  // A text and every other way to read it.
-  void read(std::string_view text, ViewOrigin origin, size_t begin, size_t end, bool decode) {
-    std::string folded;
-    std::string_view view = text;
-    if (!is_ascii(text)) {
-      FoldedText result = folder_.fold(text);
-      origin.disguised = origin.disguised || result.mixed_scripts > 0 || result.invisible > 2;
-      if (result.mixed_scripts > 0 && origin.through.empty()) origin.through = "look-alike letters";
-      folded = std::move(result.text);
-      view = folded;
+  bool visit(const View& view) override {
+    const Stretch stretch = judge_.best(view.text, view.origin);
+    if (stretch.logit > best_) {
+      best_ = stretch.logit;
+      reasons_.clear();  // the strongest stretch is the one to explain
+      if (best_ - model_.threshold > kUnexplained) explain(view, stretch);
     }
-    const bool whole = begin == 0 && view.size() == text.size();
-    judge(view, origin, begin, end, whole);
-    if (!decode) return;
-    const bool with_rot13 =
-        std::any_of(hits_.begin(), hits_.end(), [&](const TermHit& hit) { return hit.concept_index == rot13_; });
-    ViewOrigin other = origin;
-    other.disguised = true;
-    if (const std::string joined = joined_letters(view); !joined.empty()) {
-      other.through = "letter-spacing";
-      judge(joined, other, begin, end, false);
-    }
-    if (const std::string plain = without_leet(view); !plain.empty()) {
-      other.through = "leetspeak";
-      judge(plain, other, begin, end, whole);
-    }
-    // Base64 has upper and lower case, which the folded view has not.
-    for (const DecodedRun& run : decoded_runs(text, with_rot13)) {
-      static constexpr std::string_view kNames[] = {"base64", "hex", "rot13", "percent-encoding"};
-      ViewOrigin inner = origin;
-      inner.decoded = run.encoding != Encoding::percent;
-      inner.through = kNames[static_cast<size_t>(run.encoding)];
-      read(run.text, inner, whole ? run.begin : begin, whole ? run.end : end, false);
-    }
+    return judge_.saw_rot13();
   }
 
-  void invisible_message(const HiddenText& piece) {
-    if (piece.text.size() < kTagLettersAlone) return;
-    const double logit = model_.threshold + kInvisibleMessage;
-    if (logit > best_) best_ = logit;
-    add_reason({"invisible-message", "hidden", offset_ + piece.begin, offset_ + piece.end,
-                std::string(hidden_kind_name(piece.kind)), piece.text.substr(0, kExcerpt)});
+  void invisible_message(const HiddenText& piece) override {
+    best_ = std::max(best_, model_.threshold + kInvisibleMessage);
+    add({"invisible-message",
+         "hidden",
+         offset_ + piece.begin,
+         offset_ + piece.end,
+         std::string(hidden_kind_name(piece.kind)),
+         piece.text.substr(0, kExcerpt),
+         {}});
   }
 
   InjectionScore result() {
@@ -98,46 +67,34 @@ class WindowJudge {
   }
 
  private:
-  void judge(std::string_view view, const ViewOrigin& origin, size_t begin, size_t end, bool whole) {
-    finder_.find(view, hits_);
-    const Stretch stretch = best_stretch(view, hits_, origin, rules_, model_, features_);
-    if (stretch.rules.none()) return;
-    if (stretch.logit > best_) {
-      best_ = stretch.logit;
-      reasons_.clear();  // the strongest stretch is the one to explain
-      const RuleSet named = RuleSet(stretch.rules).reset(kCrowded);
-      if (named.none())
-        add_reason({"crowded", "unnamed", offset_ + (whole ? stretch.begin : begin),
-                    offset_ + (whole ? stretch.end : end), std::string(origin.through),
-                    std::string(view.substr(stretch.begin, std::min(stretch.end - stretch.begin, kExcerpt)))});
-      for (size_t i = 0; i < rules_.rules.size(); ++i)
-        if (stretch.rules[i])
-          add_reason({rules_.rules[i].id, rules_.rules[i].attack_class, offset_ + (whole ? stretch.begin : begin),
-                      offset_ + (whole ? stretch.end : end), std::string(origin.through),
-                      std::string(view.substr(stretch.begin, std::min(stretch.end - stretch.begin, kExcerpt)))});
+  void explain(const View& view, const Stretch& stretch) {
+    InjectionReason reason;
+    reason.begin = offset_ + (view.whole ? view.begin + stretch.begin : view.begin);
+    reason.end = offset_ + (view.whole ? view.begin + stretch.end : view.end);
+    reason.through = view.origin.through;
+    reason.excerpt = view.text.substr(stretch.begin, std::min(stretch.end - stretch.begin, kExcerpt));
+    reason.words = judge_.strongest_words(view.text, stretch, kWordsNamed);
+    const RuleSet met = judge_.rules_of(view.text, stretch, rules_);
+    if (met.none()) add(reason);
+    for (size_t i = 0; i < rules_.rules.size(); ++i) {
+      if (!met[i]) continue;
+      reason.rule = rules_.rules[i].id;
+      reason.attack_class = rules_.rules[i].attack_class;
+      add(reason);
     }
   }
 
-  void add_reason(InjectionReason reason) {
+  void add(InjectionReason reason) {
     if (reasons_.size() < kReasonLimit) reasons_.push_back(std::move(reason));
   }
 
   const InjectionRules& rules_;
   const StretchModel& model_;
-  const Folder& folder_;
-  const TermFinder& finder_;
-  size_t rot13_;
-  std::vector<TermHit>& hits_;
+  StretchJudge& judge_;
   size_t offset_;
-  std::vector<InjectionFeatures>* features_;
   double best_ = -1000;
   std::vector<InjectionReason> reasons_;
 };
-
-bool is_half_hidden(HiddenKind kind) {
-  return kind == HiddenKind::attribute_text || kind == HiddenKind::meta || kind == HiddenKind::noscript ||
-         kind == HiddenKind::code_comment || kind == HiddenKind::json_key;
-}
 
 }  // namespace
 
@@ -147,12 +104,16 @@ Result<InjectionDetector> InjectionDetector::create() {
 }
 
 Result<InjectionDetector> InjectionDetector::create(const InjectionRules& rules) {
+  if (!rules.model.contains("scale"))
+    return fail(ErrorKind::invalid_input, "injection rules: the section \"model\" lacks \"scale\"");
   auto state = std::make_shared<State>();
   state->rules = std::make_shared<const InjectionRules>(rules);
   state->model = std::make_shared<const StretchModel>(StretchModel::from(rules));
   state->folder = std::make_shared<const Folder>();
+  STOCKADE_ASSIGN(WordClasses classes, WordClasses::parse(bundled_word_classes(), *state->folder));
+  state->classes = std::make_shared<const WordClasses>(std::move(classes));
   STOCKADE_ASSIGN(state->finder, TermFinder::create(rules, *state->folder, builtin_term_image()));
-  state->rot13 = rules.concept_named("rot13");
+  state->make_judge();
   InjectionDetector out;
   out.state_ = std::move(state);
   return out;
@@ -160,41 +121,21 @@ Result<InjectionDetector> InjectionDetector::create(const InjectionRules& rules)
 
 Result<InjectionDetector> InjectionDetector::clone() const {
   InjectionDetector out;
-  out.state_ = std::make_shared<State>(*state_);
+  out.state_ = std::make_shared<State>();
+  out.state_->rules = state_->rules;
+  out.state_->model = state_->model;
+  out.state_->folder = state_->folder;
+  out.state_->classes = state_->classes;
   STOCKADE_ASSIGN(out.state_->finder, state_->finder.clone());
+  out.state_->make_judge();
   return out;
 }
 
 const InjectionRules& InjectionDetector::rules() const { return *state_->rules; }
 
-InjectionScore InjectionDetector::score_window(std::string_view text, TextFormat format, size_t offset,
-                                               std::vector<InjectionFeatures>* features) const {
-  WindowJudge judge(*state_->rules, *state_->model, *state_->folder, state_->finder, state_->rot13, state_->hits,
-                    offset, features);
-  // Most text is plain: nothing hidden, nothing to decode but itself.
-  const bool plain = format == TextFormat::plain || (format == TextFormat::markdown && !has_byte(text, '<') &&
-                                                     !has_byte(text, '[') && !has_byte(text, '&'));
-  if (plain && is_ascii(text) && !has_byte(text, '\x1b')) {
-    judge.read(text, {}, 0, text.size(), true);
-    return judge.result();
-  }
-  const TextReading reading = read_text(text, format);
-  if (reading.visible == text)
-    judge.read(text, {}, 0, text.size(), true);
-  else
-    judge.read(reading.visible, {}, 0, text.size(), true);
-  // Tags stripped, words may have joined that were apart; and what we took for markup may be text to a model.
-  if (format == TextFormat::markdown && reading.visible != text) judge.read(text, {}, 0, text.size(), false);
-  size_t views = 0;
-  for (const HiddenText& piece : reading.hidden) {
-    if (piece.kind == HiddenKind::tag_characters || piece.kind == HiddenKind::variation_selectors)
-      judge.invisible_message(piece);
-    if (piece.text.size() < 12 || piece.kind == HiddenKind::script || ++views > kHiddenViews) continue;
-    ViewOrigin origin{.hidden = is_strongly_hidden(piece.kind),
-                      .half_hidden = is_half_hidden(piece.kind),
-                      .through = hidden_kind_name(piece.kind)};
-    judge.read(piece.text, origin, piece.begin, piece.end, true);
-  }
+InjectionScore InjectionDetector::score_window(std::string_view text, TextFormat format, size_t offset) const {
+  WindowJudge judge(*state_->rules, *state_->model, *state_->judge, offset);
+  read_views(text, format, *state_->folder, judge);
   return judge.result();
 }
 

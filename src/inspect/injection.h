@@ -1,19 +1,18 @@
 // Is somebody here giving orders to the model? Judges text that comes in (pages, mails, tool results and descriptions,
-// files) before any model reads it, by rules that are data (injection_rules.h), in twelve languages and in every view
-// in which a model could read it: as it is, folded, with its letters joined, its encodings undone, and each hidden
-// piece (hidden_text.h) by itself. What was found in the best stretch of text goes through a small logistic model; the
-// score is calibrated so that 0.5 is passed by about one in a hundred harmless texts of the training split. What it
-// catches and what it misses is measured in tests/corpora/injection/README.md: it is one voice among several, not the
-// last word.
+// files) before any model reads it, in every view in which a model could read it (injection_reading.h): as it is,
+// folded, with its letters joined, its encodings undone, and each hidden piece by itself. In each view the stretch of
+// words that speaks most for an order is weighed by a linear model over words and over concepts in twelve languages
+// (injection_words.h, injection_stretch.h); rules that are data (injection_rules.h) name the attack. The score is
+// calibrated so that 0.5 is passed by about one in a hundred harmless texts. What it catches and what it misses is
+// measured in tests/corpora/injection/README.md: it is one voice among several, not the last word.
 //
 // Text of any length is judged in windows of kInjectionWindow bytes that overlap by kInjectionOverlap; the score is the
 // greatest. Memory is bounded by one window and its views. Quoting and explaining lower the score of visible text, by
-// context and never by site; they do not help hidden or encoded text. It sees no meaning beyond these rules: an order
-// in words that no rule knows passes, and so does one in a language that is not listed. One object a thread; no files,
-// no clock.
+// context and never by site; they do not help hidden or encoded text. It sees no meaning: an order in words that
+// neither the model nor a concept knows passes, and a polite wish to an agent looks like a wish to a person. One object
+// a thread; no files, no clock.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,20 +37,19 @@ struct InjectionContext {
 };
 
 struct InjectionReason {
-  std::string rule;  // its id
-  std::string attack_class;
+  std::string rule = "words";  // its id; "words" where none is met and the words alone speak for an order
+  std::string attack_class = "unnamed";
   size_t begin = 0;  // in the whole text; of the piece, where the text was hidden or encoded
   size_t end = 0;
-  std::string through;  // "html comment", "base64", "letter-spacing"; empty where it is plain to see
-  std::string excerpt;  // at most 160 bytes, not escaped
+  std::string through;             // "html comment", "base64", "letter-spacing"; empty where it is plain to see
+  std::string excerpt;             // at most 160 bytes, not escaped
+  std::vector<std::string> words;  // that weighed most, most first; not escaped
 };
 
 struct InjectionScore {
   double score = 0;  // 0 to 1
   std::vector<InjectionReason> reasons;
 };
-
-using InjectionFeatures = std::map<std::string, double, std::less<>>;
 
 class InjectionDetector {
  public:
@@ -62,10 +60,8 @@ class InjectionDetector {
 
   InjectionScore score(std::string_view text, const InjectionContext& context = {}) const;
 
-  // One window, no longer than kInjectionWindow; `offset` is added to the places of reasons. For each stretch that met
-  // a rule, its features go to `features`, for fitting the model.
-  InjectionScore score_window(std::string_view text, TextFormat format, size_t offset,
-                              std::vector<InjectionFeatures>* features = nullptr) const;
+  // One window, no longer than kInjectionWindow; `offset` is added to the places of reasons.
+  InjectionScore score_window(std::string_view text, TextFormat format, size_t offset) const;
   const InjectionRules& rules() const;
 
  private:

@@ -1,5 +1,6 @@
-// The rules by which instructions to a model are found, as data: concepts (words of one meaning in twelve languages),
-// rules (concepts that must stand close together) and the weights of a logistic model over what was met. The bundled
+// What instructions to a model are found by, as data: concepts (words of one meaning in twelve languages), rules
+// (concepts that must stand close together, which name an attack) and the few numbers of the model of words beside its
+// table (injection_words.h): bias, scale, threshold, gate and what each circumstance of a stretch weighs. The bundled
 // ones are rules/injection.yaml; others load the same way. The file is a small part of YAML, read strictly: two spaces
 // a level, lists in brackets on one line, strings plain or in double quotes. Values, no files, any thread.
 #pragma once
@@ -43,7 +44,7 @@ struct InjectionRules {
   std::vector<std::string> concepts;
   std::vector<InjectionTerm> terms;
   std::vector<InjectionRule> rules;
-  std::map<std::string, double, std::less<>> model;  // by feature; "threshold" is the logit that scores 0.5
+  std::map<std::string, double, std::less<>> model;  // by name; "threshold" is the logit that scores 0.5
 
   // Index of a concept, or kConceptLimit.
   size_t concept_named(std::string_view name) const;

@@ -6,19 +6,10 @@ namespace stockade::inspect {
 
 namespace {
 
-constexpr size_t kStretch = 320;  // characters that are judged together
-constexpr size_t kContext = 240;  // bytes on each side in which explaining and quoting are looked for
-constexpr size_t kCrowd = 4;      // so many meanings within kCrowdSpan characters are judged without a rule
-constexpr size_t kCrowdSpan = 150;
-constexpr size_t kNeighbourLimit = 96;  // terms within one stretch
-
-struct Surroundings {
-  bool quoted = false;
-  bool fenced = false;
-  bool codeish = false;  // between the brackets and semicolons of a program
-  bool dense = false;    // many meanings in few words
-  size_t mentions = 0;
-};
+constexpr size_t kContext = 240;        // bytes on each side in which explaining is looked for
+constexpr size_t kGateMargin = 24;      // tokens judged on both sides of what the gate lets through
+constexpr size_t kWordsShown = 80;      // bytes
+constexpr size_t kNeighbourLimit = 96;  // terms within one span of a rule
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
@@ -61,183 +52,171 @@ bool is_codeish(std::string_view stretch) {
   return signs * 40 > stretch.size();
 }
 
-double sum_concepts(ConceptSet set, const std::vector<double>& weights) {
-  double sum = 0;
-  for (; set != 0; set &= set - 1) sum += weights[static_cast<size_t>(__builtin_ctzll(set))];
-  return sum;
-}
-
-struct Judged {
-  double logit = 0;
-  size_t class_count = 0;
-  std::bitset<32> classes;
-};
-
-Judged judge(ConceptSet concepts, const RuleSet& rules, const Surroundings& around, const ViewOrigin& origin,
-             const StretchModel& model) {
-  Judged out;
-  out.logit = model.bias + sum_concepts(concepts, model.concepts);
-  for (size_t i = 0; i < model.rules.size(); ++i) {
-    if (!rules[i]) continue;
-    out.logit += model.rules[i];
-    out.classes.set(model.class_of_rule[i]);
-  }
-  for (size_t i = 0; i < model.classes.size(); ++i)
-    if (out.classes[i]) out.logit += model.classes[i];
-  if (rules[kCrowded]) out.logit += model.crowded;
-  out.class_count = out.classes.count();
-  out.logit += model.more_rules * static_cast<double>(std::min<size_t>(rules.count(), 8));
-  out.logit += model.more_classes * static_cast<double>(std::min<size_t>(out.class_count, 5));
-  if (origin.hidden) out.logit += model.hidden;
-  if (origin.half_hidden) out.logit += model.half_hidden;
-  if (origin.decoded) out.logit += model.decoded;
-  if (origin.disguised) out.logit += model.disguised;
-  if (around.dense) out.logit += model.dense;
-  // Nobody explains to a reader what the reader can't see.
-  if (origin.hidden || origin.decoded) return out;
-  if (around.quoted) out.logit += model.quoted;
-  if (around.fenced) out.logit += model.fenced;
-  if (around.codeish) out.logit += model.codeish;
-  if (around.mentions > 0) out.logit += model.mentioned;
-  if (around.mentions > 2) out.logit += model.mentioned_often;
-  return out;
-}
-
-InjectionFeatures describe(ConceptSet concepts, const RuleSet& rules, const Judged& judged, const Surroundings& around,
-                           const ViewOrigin& origin, const InjectionRules& data, const StretchModel& model) {
-  InjectionFeatures out;
-  for (size_t i = 0; i < data.concepts.size(); ++i)
-    if (concepts >> i & 1) out["concept." + data.concepts[i]] = 1;
-  for (size_t i = 0; i < data.rules.size(); ++i)
-    if (rules[i]) out["rule." + data.rules[i].id] = 1;
-  for (size_t i = 0; i < model.class_names.size(); ++i)
-    if (judged.classes[i]) out["class." + model.class_names[i]] = 1;
-  if (rules[kCrowded]) out["crowded"] = 1;
-  out["more_rules"] = static_cast<double>(std::min<size_t>(rules.count(), 8));
-  out["more_classes"] = static_cast<double>(std::min<size_t>(judged.class_count, 5));
-  const bool plain = !origin.hidden && !origin.decoded;
-  if (origin.hidden) out["hidden"] = 1;
-  if (origin.half_hidden) out["half_hidden"] = 1;
-  if (origin.decoded) out["decoded"] = 1;
-  if (origin.disguised) out["disguised"] = 1;
-  if (plain && around.quoted) out["quoted"] = 1;
-  if (plain && around.codeish) out["codeish"] = 1;
-  if (around.dense) out["dense"] = 1;
-  if (plain && around.fenced) out["fenced"] = 1;
-  if (plain && around.mentions > 0) out["mentioned"] = 1;
-  if (plain && around.mentions > 2) out["mentioned_often"] = 1;
-  return out;
-}
-
-// The rules that the terms from `first` on satisfy, each counting `first` as one of its terms.
-RuleSet rules_from(const std::vector<TermHit>& hits, size_t first, const StretchModel& model,
-                   const InjectionRules& data) {
-  RuleSet met;
-  const TermHit& start = hits[first];
-  const auto& candidates = model.rules_with[start.concept_index];
-  ConceptSet seen = ConceptSet{1} << start.concept_index;
-  size_t meanings = start.concept_index == model.mention ? 0 : 1;
-  for (const uint8_t rule : candidates)
-    if ((data.rules[rule].concepts & ~seen) == 0) met.set(rule);
-  for (size_t i = first + 1; i < hits.size() && i - first < kNeighbourLimit; ++i) {
-    const TermHit& hit = hits[i];
-    const size_t distance = (hit.begin - start.begin) * 4 / start.bytes_a_character;
-    if (distance > kInjectionSpanLimit) break;
-    const ConceptSet bit = ConceptSet{1} << hit.concept_index;
-    // One word that means two things does not make a rule of two.
-    if (hit.begin == start.begin && hit.end == start.end) continue;
-    if (seen & bit) continue;
-    seen |= bit;
-    if (hit.concept_index != model.mention && ++meanings >= kCrowd && distance <= kCrowdSpan) met.set(kCrowded);
-    for (const uint8_t rule : candidates)
-      if (!met[rule] && (data.rules[rule].concepts & bit) && (data.rules[rule].concepts & ~seen) == 0 &&
-          distance <= data.rules[rule].span)
-        met.set(rule);
-  }
-  return met;
-}
-
 }  // namespace
 
 StretchModel StretchModel::from(const InjectionRules& rules) {
   StretchModel out;
-  const auto weight = [&](const std::string& name, double otherwise = 0) {
+  const auto weight = [&](std::string_view name) {
     const auto found = rules.model.find(name);
-    return found == rules.model.end() ? otherwise : found->second;
+    return found == rules.model.end() ? 0.0 : found->second;
   };
-  out.bias = weight("bias", -2);
+  out.bias = weight("bias");
   out.threshold = weight("threshold");
-  const double rule_default = rules.model.empty() ? 2.0 : 0.0;
-  for (const std::string& name : rules.concepts) out.concepts.push_back(weight("concept." + name));
-  for (const InjectionRule& rule : rules.rules) {
-    out.rules.push_back(weight("rule." + rule.id, rule_default));
-    const auto found = std::find(out.class_names.begin(), out.class_names.end(), rule.attack_class);
-    out.class_of_rule.push_back(static_cast<uint8_t>(found - out.class_names.begin()));
-    if (found == out.class_names.end()) out.class_names.push_back(rule.attack_class);
-    out.spans.push_back(rule.span);
-  }
-  out.class_names.resize(std::min<size_t>(out.class_names.size(), 32));
-  for (auto& index : out.class_of_rule) index = std::min<uint8_t>(index, 31);
-  for (const std::string& name : out.class_names) out.classes.push_back(weight("class." + name));
-  out.rules_with.resize(kConceptLimit);
-  for (size_t i = 0; i < rules.rules.size(); ++i)
-    for (size_t c = 0; c < rules.concepts.size(); ++c)
-      if (rules.rules[i].concepts >> c & 1) out.rules_with[c].push_back(static_cast<uint8_t>(i));
-  out.hidden = weight("hidden");
-  out.half_hidden = weight("half_hidden");
-  out.decoded = weight("decoded");
-  out.disguised = weight("disguised");
-  out.quoted = weight("quoted");
-  out.fenced = weight("fenced");
-  out.crowded = weight("crowded");
-  out.codeish = weight("codeish");
-  out.dense = weight("dense");
-  out.mentioned = weight("mentioned");
-  out.mentioned_often = weight("mentioned_often");
-  out.more_rules = weight("more_rules");
-  out.more_classes = weight("more_classes");
+  out.scale = weight("scale");
+  out.gate = weight("gate");
+  for (size_t i = 0; i < kCircumstances; ++i) out.circumstances[i] = weight(kCircumstanceNames[i]);
   out.mention = rules.concept_named("mention");
   return out;
 }
 
-Stretch best_stretch(std::string_view view, const std::vector<TermHit>& hits, const ViewOrigin& origin,
-                     const InjectionRules& rules, const StretchModel& model, std::vector<InjectionFeatures>* features) {
-  Stretch best;
-  std::vector<std::pair<size_t, RuleSet>> starts;
-  for (size_t i = 0; i < hits.size(); ++i)
-    if (const RuleSet met = rules_from(hits, i, model, rules); met.any()) starts.emplace_back(i, met);
-  for (size_t s = 0; s < starts.size(); ++s) {
-    const TermHit& start = hits[starts[s].first];
-    const size_t length = kStretch * start.bytes_a_character / 4;
-    RuleSet met;
-    size_t last = s;
-    for (size_t t = s;
-         t < starts.size() && t - s < kNeighbourLimit && hits[starts[t].first].begin - start.begin <= length; ++t)
-      met |= starts[last = t].second;
-    ConceptSet concepts = 0;
-    size_t end = start.end;
-    for (size_t i = starts[s].first;
-         i < hits.size() && hits[i].begin - start.begin <= length && i - starts[s].first < kNeighbourLimit; ++i) {
-      if (hits[i].concept_index == model.mention) continue;
-      concepts |= ConceptSet{1} << hits[i].concept_index;
-      end = std::max<size_t>(end, hits[i].end);
+Circumstances circumstances_of(std::string_view view, size_t begin, size_t end, const std::vector<TermHit>& hits,
+                               const ViewOrigin& origin, size_t mention) {
+  Circumstances out{};
+  const auto set = [&](Circumstance c, bool value) { out[static_cast<size_t>(c)] = value; };
+  set(Circumstance::hidden, origin.hidden);
+  set(Circumstance::half_hidden, origin.half_hidden);
+  set(Circumstance::decoded, origin.decoded);
+  set(Circumstance::disguised, origin.disguised);
+  if (origin.hidden || origin.decoded) return out;
+  set(Circumstance::quoted, is_quoted(view, begin, end));
+  set(Circumstance::fenced, is_fenced(view, begin));
+  set(Circumstance::codeish, is_codeish(view.substr(begin, end - begin)));
+  size_t mentions = 0;
+  const size_t from = begin > kContext ? begin - kContext : 0;
+  auto hit = std::lower_bound(hits.begin(), hits.end(), from, [](const TermHit& h, size_t at) { return h.begin < at; });
+  for (; hit != hits.end() && hit->begin < end + kContext; ++hit) mentions += hit->concept_index == mention;
+  set(Circumstance::mentioned, mentions > 0);
+  set(Circumstance::mentioned_often, mentions > 2);
+  return out;
+}
+
+RuleSet rules_met(const std::vector<TermHit>& hits, size_t begin, size_t end, const InjectionRules& rules) {
+  RuleSet met;
+  for (size_t first = 0; first < hits.size(); ++first) {
+    const TermHit& start = hits[first];
+    if (start.begin < begin || start.begin >= end) continue;
+    ConceptSet seen = ConceptSet{1} << start.concept_index;
+    for (size_t i = first; i < hits.size() && i - first < kNeighbourLimit; ++i) {
+      const TermHit& hit = hits[i];
+      const size_t distance = (hit.begin - start.begin) * 4 / start.bytes_a_character;
+      if (hit.begin >= end || distance > kInjectionSpanLimit) break;
+      // One word that means two things does not make a rule of two.
+      if (i > first && hit.begin == start.begin && hit.end == start.end) continue;
+      const ConceptSet bit = ConceptSet{1} << hit.concept_index;
+      if (i > first && (seen & bit)) continue;
+      seen |= bit;
+      for (size_t rule = 0; rule < rules.rules.size(); ++rule) {
+        const InjectionRule& wanted = rules.rules[rule];
+        if ((wanted.concepts >> start.concept_index & 1) && (wanted.concepts & ~seen) == 0 && distance <= wanted.span)
+          met.set(rule);
+      }
     }
-    Surroundings around;
-    // A stretch that begins before its quotation speaks about it.
-    around.quoted = is_quoted(view, start.begin, end) || is_quoted(view, hits[starts[last].first].begin, end);
-    around.fenced = is_fenced(view, start.begin);
-    around.codeish = is_codeish(view.substr(start.begin, end - start.begin));
-    around.dense = __builtin_popcountll(concepts) >= 4 && (end - start.begin) * 4 / start.bytes_a_character <= 130;
-    const size_t from = start.begin > kContext ? start.begin - kContext : 0;
-    const auto first =
-        std::lower_bound(hits.begin(), hits.end(), from, [](const TermHit& hit, size_t at) { return hit.begin < at; });
-    for (auto hit = first; hit != hits.end() && hit->begin < end + kContext && around.mentions < 8; ++hit)
-      if (hit->concept_index == model.mention) ++around.mentions;
-    const Judged judged = judge(concepts, met, around, origin, model);
-    if (features) features->push_back(describe(concepts, met, judged, around, origin, rules, model));
-    if (judged.logit > best.logit) best = {judged.logit, met, concepts, start.begin, end};
+  }
+  return met;
+}
+
+// Where the sum of the gate's features is what orders have, with room on both sides.
+void StretchJudge::pass_gate(const ViewOrigin& origin) {
+  const std::span<const Token> tokens(tokens_);
+  saw_rot13_ = false;
+  regions_.clear();
+  if (tokens.empty()) return;
+  gate_.resize(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    int32_t sum = 0;
+    gate_features(tokens, i, [&](uint32_t feature) { sum += words_[kFeatureCount + feature]; });
+    gate_[i] = sum;
+    saw_rot13_ = saw_rot13_ || tokens[i].meaning == class_named("rot13");
+  }
+  // What was hidden is short, and its surroundings say nothing for it.
+  if (origin.hidden || origin.decoded || origin.disguised) {
+    regions_.push_back({0, tokens.size() - 1});
+    return;
+  }
+  best_word_stretches(std::span<const int32_t>(gate_), stretches_);
+  for (const WordStretch& found : stretches_) {
+    if (found.sum < model_.gate) continue;
+    const size_t first = found.first > kGateMargin ? found.first - kGateMargin : 0;
+    const size_t last = std::min(found.last + kGateMargin, tokens.size() - 1);
+    if (!regions_.empty() && first <= regions_.back().last + kGateMargin)
+      regions_.back().last = std::max(last, regions_.back().last);
+    else
+      regions_.push_back({first, last});
+  }
+}
+
+// Finds the terms in and around a region, and weighs its tokens.
+void StretchJudge::read_region(std::string_view view, Region region) {
+  const std::span<const Token> tokens(tokens_);
+  const size_t begin = tokens[region.first].begin > kContext ? tokens[region.first].begin - kContext : 0;
+  const size_t end = std::min<size_t>(tokens[region.last].end + kContext, view.size());
+  finder_.find(view.substr(begin, end - begin), hits_);
+  for (TermHit& hit : hits_) {
+    hit.begin += static_cast<uint32_t>(begin);
+    hit.end += static_cast<uint32_t>(begin);
+  }
+  weights_.resize(region.last - region.first + 1);
+  for (size_t i = region.first; i <= region.last; ++i) {
+    int32_t sum = 0;
+    word_features(tokens, i, [&](uint32_t feature) { sum += words_[feature]; });
+    weights_[i - region.first] = sum;
+  }
+  size_t token = region.first;
+  for (size_t h = 0; h < hits_.size(); ++h) {
+    if (hits_[h].begin < tokens[region.first].begin) continue;
+    token = token_of(tokens, hits_[h], token);
+    if (token > region.last) break;
+    concept_features(std::span<const TermHit>(hits_), h, model_.mention,
+                     [&](uint32_t feature) { weights_[token - region.first] += words_[feature]; });
+  }
+}
+
+Stretch StretchJudge::best(std::string_view view, const ViewOrigin& origin) {
+  Stretch best;
+  tokenize(view, classes_, tokens_);
+  pass_gate(origin);
+  double most_around = 0;
+  for (const double weight : model_.circumstances) most_around += std::max(weight, 0.0);
+  for (const Region& region : std::vector<Region>(regions_)) {
+    read_region(view, region);
+    best_word_stretches(std::span<const int32_t>(weights_), stretches_);
+    for (const WordStretch& found : stretches_) {
+      double logit = model_.bias + found.sum * model_.scale;
+      if (logit + most_around <= best.logit) continue;
+      const size_t first = region.first + found.first;
+      const size_t last = region.first + found.last;
+      const size_t begin = tokens_[first].begin;
+      const size_t end = tokens_[last].end;
+      const Circumstances around = circumstances_of(view, begin, end, hits_, origin, model_.mention);
+      for (size_t i = 0; i < kCircumstances; ++i)
+        if (around[i]) logit += model_.circumstances[i];
+      if (logit > best.logit) best = {logit, begin, end, first, last};
+    }
   }
   return best;
+}
+
+RuleSet StretchJudge::rules_of(std::string_view view, const Stretch& stretch, const InjectionRules& rules) {
+  read_region(view, {stretch.first, stretch.last});
+  return rules_met(hits_, stretch.begin, stretch.end, rules);
+}
+
+std::vector<std::string> StretchJudge::strongest_words(std::string_view view, const Stretch& stretch, size_t count) {
+  read_region(view, {stretch.first, stretch.last});
+  std::vector<size_t> order;
+  for (size_t i = 0; i < weights_.size(); ++i)
+    if (weights_[i] > 0) order.push_back(i);
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return weights_[a] != weights_[b] ? weights_[a] > weights_[b] : a < b; });
+  order.resize(std::min(order.size(), count));
+  std::vector<std::string> out;
+  for (const size_t i : order) {
+    // A word weighs with those before it.
+    const Token& from = tokens_[stretch.first + (i > 2 ? i - 2 : 0)];
+    const Token& to = tokens_[stretch.first + i];
+    out.emplace_back(view.substr(from.begin, std::min<size_t>(to.end - from.begin, kWordsShown)));
+  }
+  return out;
 }
 
 }  // namespace stockade::inspect

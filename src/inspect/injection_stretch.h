@@ -1,55 +1,97 @@
-// From the terms met in one view of a text to its best stretch: which rules its terms satisfy, what surrounds it, and
-// what the logistic model makes of both. Work grows with the number of terms times those within kStretch of each.
+// From one view of a text to the stretch in it that speaks most for an order to the model: what its words weigh
+// (injection_words.h), what surrounds it, how the view was made, and which rules it meets, which name the attack.
+// Explaining and quoting lower the score of visible text, by context and never by site; nobody explains to a reader
+// what the reader can't see, so they do not help hidden or encoded text. Linear in the text and its terms.
 #pragma once
 
+#include <array>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "inspect/injection.h"
+#include "inspect/injection_reading.h"
+#include "inspect/injection_rules.h"
 #include "inspect/injection_terms.h"
+#include "inspect/injection_words.h"
 
 namespace stockade::inspect {
 
-// How the view was made.
-struct ViewOrigin {
-  bool hidden = false;       // by markup that exists to hide
-  bool half_hidden = false;  // attributes, metadata, comments of code
-  bool decoded = false;
-  bool disguised = false;  // folded look-alikes, joined letters, leetspeak, invisible characters inside of words
-  std::string_view through;
+// What is known of a stretch beside its words. The weight of each is in the section `model` of the rules.
+enum class Circumstance : uint8_t {
+  hidden,
+  half_hidden,
+  decoded,
+  disguised,
+  quoted,
+  fenced,
+  codeish,  // between the brackets and semicolons of a program
+  mentioned,
+  mentioned_often,
 };
+inline constexpr size_t kCircumstances = 9;
+inline constexpr std::array<std::string_view, kCircumstances> kCircumstanceNames = {
+    "hidden", "half_hidden", "decoded", "disguised", "quoted", "fenced", "codeish", "mentioned", "mentioned_often"};
+using Circumstances = std::array<bool, kCircumstances>;
 
-// The model, compiled for speed.
 struct StretchModel {
   double bias = 0;
   double threshold = 0;
-  std::vector<double> concepts;
-  std::vector<double> rules;
-  std::vector<double> classes;
-  double hidden = 0, half_hidden = 0, decoded = 0, disguised = 0, quoted = 0, fenced = 0, mentioned = 0,
-         mentioned_often = 0;
-  double more_rules = 0, more_classes = 0, codeish = 0, crowded = 0, dense = 0;
-  std::vector<uint8_t> class_of_rule;
-  std::vector<std::string> class_names;
-  std::vector<std::vector<uint8_t>> rules_with;  // by concept
-  std::vector<size_t> spans;                     // by rule
+  double scale = 0;  // of the words' weights
+  double gate = 0;   // least sum of the gate's weights, in their own steps
+  std::array<double, kCircumstances> circumstances{};
   size_t mention = kConceptLimit;
 
   static StretchModel from(const InjectionRules& rules);
 };
 
-// The place in a RuleSet that says that many meanings stand close together, whatever rule they meet.
-inline constexpr size_t kCrowded = kInjectionRuleLimit - 1;
+Circumstances circumstances_of(std::string_view view, size_t begin, size_t end, const std::vector<TermHit>& hits,
+                               const ViewOrigin& origin, size_t mention);
+
+// The rules that the hits of [begin, end) satisfy, each within its span.
+RuleSet rules_met(const std::vector<TermHit>& hits, size_t begin, size_t end, const InjectionRules& rules);
 
 struct Stretch {
   double logit = -1000;
-  RuleSet rules;
-  ConceptSet concepts = 0;
-  size_t begin = 0;
+  size_t begin = 0;  // bytes of the view
   size_t end = 0;
+  size_t first = 0;  // tokens
+  size_t last = 0;
 };
 
-Stretch best_stretch(std::string_view view, const std::vector<TermHit>& hits, const ViewOrigin& origin,
-                     const InjectionRules& rules, const StretchModel& model, std::vector<InjectionFeatures>* features);
+// Judges one view after another, in memory that is used again. One object a thread.
+class StretchJudge {
+ public:
+  StretchJudge(const StretchModel& model, std::span<const int8_t> words, const WordClasses& classes,
+               const TermFinder& finder)
+      : model_(model), words_(words), classes_(classes), finder_(finder) {}
+
+  Stretch best(std::string_view view, const ViewOrigin& origin);
+  // Whether the view of the last best() has words of rot13, or speaks of it.
+  bool saw_rot13() const { return saw_rot13_; }
+
+  // Of a stretch of the last view: the rules that it meets, and the words that weigh most, most first.
+  RuleSet rules_of(std::string_view view, const Stretch& stretch, const InjectionRules& rules);
+  std::vector<std::string> strongest_words(std::string_view view, const Stretch& stretch, size_t count);
+
+ private:
+  struct Region {
+    size_t first = 0;  // tokens
+    size_t last = 0;
+  };
+  void pass_gate(const ViewOrigin& origin);
+  void read_region(std::string_view view, Region region);
+
+  const StretchModel& model_;
+  std::span<const int8_t> words_;
+  const WordClasses& classes_;
+  const TermFinder& finder_;
+  bool saw_rot13_ = false;
+  std::vector<Token> tokens_;
+  std::vector<int32_t> gate_;     // what the gate's features of each token weigh
+  std::vector<Region> regions_;   // where the gate lets through
+  std::vector<TermHit> hits_;     // of the region read last
+  std::vector<int32_t> weights_;  // of its tokens
+  std::vector<WordStretch> stretches_;
+};
 
 }  // namespace stockade::inspect

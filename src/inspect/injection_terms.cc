@@ -16,6 +16,7 @@ constexpr size_t kGapLimit = 24;   // bytes of white space and markup between tw
 struct Term {
   uint8_t concept_index = 0;
   uint8_t scale = 4;
+  bool foreign = false;
   bool whole_left = false;  // must begin where a word begins
   bool whole_right = false;
   bool ascii_word = false;  // must not touch ASCII letters: "ai" in Japanese
@@ -124,6 +125,7 @@ Result<TermFinder> TermFinder::create(const InjectionRules& rules, const Folder&
   for (const InjectionTerm& written : rules.terms) {
     std::string text = folder.fold(written.text).text;
     Term term{.concept_index = written.concept_index, .scale = scale_of(written.language)};
+    term.foreign = written.language != "en";
     const bool open = is_open_script(written.language);
     term.whole_left = !open && !text.starts_with('*');
     term.whole_right = !open && !text.ends_with('*');
@@ -187,8 +189,8 @@ void TermFinder::find(std::string_view text, std::vector<TermHit>& hits) const {
           is_word_byte(c.text[static_cast<size_t>(*right)]))
         continue;
       if (term.ascii_word && touches_ascii(c.text, *left, *right)) continue;
-      c.hits.push_back(
-          {static_cast<uint32_t>(*left + 1), static_cast<uint32_t>(*right), term.concept_index, term.scale});
+      c.hits.push_back({static_cast<uint32_t>(*left + 1), static_cast<uint32_t>(*right), term.concept_index,
+                        term.foreign, term.scale});
     }
     return c.hits.size() >= kHitLimit ? 1 : 0;
   };

@@ -23,6 +23,7 @@ struct TermHit {
   uint32_t begin = 0;
   uint32_t end = 0;
   uint8_t concept_index = 0;
+  bool foreign = false;           // no English word: of another language, or a sign
   uint8_t bytes_a_character = 1;  // about as many bytes say in this script what one letter says in Latin, times 4
 };
 
