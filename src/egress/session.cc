@@ -78,7 +78,9 @@ std::string first_bytes_reason(net::FirstBytes first, bool spoke) {
 
 std::optional<std::string> hello_refusal(const policy::Network& network, const Destination& to,
                                          const net::ClientHello& hello, net::TlsAlert& alert) {
-  if (hello.ech) return "the TLS client hides its server name (ECH)";
+  // Where TLS is ours there is no name but the one that we see: browsers send the extension with nothing in it (GREASE).
+  const bool opened = policy::is_intercepted(network.allow[static_cast<size_t>(to.rule)]);
+  if (hello.ech && !opened) return "the TLS client hides its server name (ECH)";
   alert = net::TlsAlert::unrecognized_name;
   if (!hello.server_name) {
     if (to.host.empty()) return std::nullopt;

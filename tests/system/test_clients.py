@@ -262,11 +262,6 @@ def test_java(online, policy):
 
 
 # ---- browsers ----
-# They send an empty ECH extension, which egress/session.cc refuses also where TLS is opened.
-ECH = pytest.mark.xfail(run=False, reason="the inspector refuses browsers' ECH extension where it opens TLS")
-
-
-@ECH
 @pytest.mark.parametrize("browser", ["chromium", "chromium-headless-shell"])
 def test_a_browser_of_the_chromium_family(online, policy, browser):
     done = online.run(found(browser), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "https://api.test/",
@@ -275,7 +270,6 @@ def test_a_browser_of_the_chromium_family(online, policy, browser):
     assert online.events(kind="request", decision="allow", subject="api.test:443")
 
 
-@ECH
 def test_firefox(online, policy):
     browser = found("firefox")
     seen = len(online.internet.seen("http"))
