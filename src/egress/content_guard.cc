@@ -28,36 +28,39 @@ Result<ContentGuard> ContentGuard::create() {
   return ContentGuard(std::move(scanner));
 }
 
-std::optional<inspect::Finding> ContentGuard::search(std::string_view place, std::string_view value) {
-  if (value.empty()) return std::nullopt;
-  auto findings = scanner_->scan_value(inspect::Direction::out, place, value);
-  const auto worst = std::ranges::find_if(findings, stops);
-  if (worst == findings.end()) return std::nullopt;
-  return std::move(*worst);
+void ContentGuard::search(std::string_view place, std::string_view value, std::vector<inspect::Finding>& out) {
+  if (value.empty()) return;
+  for (inspect::Finding& finding : scanner_->scan_value(inspect::Direction::out, place, value))
+    if (stops(finding)) out.push_back(std::move(finding));
 }
 
-std::optional<inspect::Finding> ContentGuard::search_head(const net::RequestHead& head) {
-  if (auto found = search("path", head.path)) return found;
-  if (head.query)
-    if (auto found = search("query", *head.query)) return found;
-  for (const net::HttpField& field : head.fields)
-    if (auto found = search_field(field)) return found;
-  return std::nullopt;
+std::vector<inspect::Finding> ContentGuard::search_head(const net::RequestHead& head) {
+  std::vector<inspect::Finding> found;
+  search("path", head.path, found);
+  if (head.query) search("query", *head.query, found);
+  for (const net::HttpField& field : head.fields) search_field(field, found);
+  return found;
 }
 
-std::optional<inspect::Finding> ContentGuard::search_field(const net::HttpField& field) {
+std::vector<inspect::Finding> ContentGuard::search_field(const net::HttpField& field) {
+  std::vector<inspect::Finding> found;
+  search_field(field, found);
+  return found;
+}
+
+void ContentGuard::search_field(const net::HttpField& field, std::vector<inspect::Finding>& out) {
   const std::string name = net::lower_case(field.name);
-  if (std::ranges::find(kCredentialFields, name) != kCredentialFields.end()) return std::nullopt;
-  if (auto found = search("header name", field.name)) return found;
-  return search("header:" + name, field.value);
+  if (std::ranges::find(kCredentialFields, name) != kCredentialFields.end()) return;
+  search("header name", field.name, out);
+  search("header:" + name, field.value, out);
 }
 
 BodyGuard::Outcome BodyGuard::feed(std::string_view content, bool end) {
   held_ += content;
   auto fed = stream_.feed(content, end);
   Outcome outcome;
-  if (const auto worst = std::ranges::find_if(fed.findings, stops); worst != fed.findings.end())
-    outcome.found = std::move(*worst);
+  for (inspect::Finding& finding : fed.findings)
+    if (stops(finding)) outcome.found.push_back(std::move(finding));
   outcome.released = held_.substr(0, fed.release);
   held_.erase(0, fed.release);
   return outcome;

@@ -8,8 +8,8 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "inspect/stream.h"
 #include "net/http1.h"
@@ -20,14 +20,15 @@ class ContentGuard {
  public:
   static Result<ContentGuard> create();
 
-  // Path, query and fields of a request: the first secret that must not leave.
-  std::optional<inspect::Finding> search_head(const net::RequestHead& head);
-  std::optional<inspect::Finding> search_field(const net::HttpField& field);
+  // Path, query and fields of a request: every secret that must not leave by itself.
+  std::vector<inspect::Finding> search_head(const net::RequestHead& head);
+  std::vector<inspect::Finding> search_field(const net::HttpField& field);
   inspect::Scanner& scanner() { return *scanner_; }
 
  private:
   explicit ContentGuard(inspect::Scanner scanner) : scanner_(std::make_unique<inspect::Scanner>(std::move(scanner))) {}
-  std::optional<inspect::Finding> search(std::string_view place, std::string_view value);
+  void search(std::string_view place, std::string_view value, std::vector<inspect::Finding>& out);
+  void search_field(const net::HttpField& field, std::vector<inspect::Finding>& out);
 
   std::unique_ptr<inspect::Scanner> scanner_;
 };
@@ -38,8 +39,8 @@ class BodyGuard {
       : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = "body"}) {}
 
   struct Outcome {
-    std::string released;  // may leave now, unless something in it was found
-    std::optional<inspect::Finding> found;
+    std::string released;                 // may leave now, unless something in it was found
+    std::vector<inspect::Finding> found;  // all of it
   };
   Outcome feed(std::string_view content, bool end);
   size_t held() const { return held_.size(); }

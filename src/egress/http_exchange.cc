@@ -116,19 +116,46 @@ std::optional<Notice> judge_head(const Exchange& exchange, Notice& allowed) {
   notice.hint = verdict.hint;
   if (!verdict.allowed) return notice;
   notice.decision = NoticeDecision::allow;
+  if (verdict.asks) {
+    notice.decision = NoticeDecision::ask;
+    notice.reason = "the rule asks a person first";
+  }
   allowed = std::move(notice);
   return std::nullopt;
 }
 
-// A secret that was found on its way out. True: it must not leave.
-loop::Task<bool> stops_secret(Shared exchange, inspect::Finding found) {
-  Notice notice = secret_notice(*exchange, found);
-  if (policy::secrets_level(exchange->inspector.network()) == policy::InspectionLevel::deny) {
-    exchange->stopped = std::move(notice);
-    co_return true;
+// Held until a person, or the supervisor for them, has decided. True: it must not leave.
+loop::Task<bool> stops_unapproved(Shared exchange, Notice notice) {
+  NoticeSink::Word word = co_await exchange->inspector.notices().decided(notice);
+  if (word.granted && exchange->agent->is_gone()) {
+    word.granted = false;
+    word.reason = "the client had given up before it was approved";
   }
-  notice.decision = NoticeDecision::log;
-  co_await exchange->inspector.notices().written(std::move(notice));
+  if (word.granted) co_return false;
+  notice.decision = NoticeDecision::deny;
+  notice.reason += fmt::format("; {}", word.reason);
+  notice.hint = "a person can approve it while it waits: stockade approvals";
+  exchange->stopped = std::move(notice);
+  co_return true;
+}
+
+// Secrets that were found on their way out. True: they must not leave.
+loop::Task<bool> stops_secrets(Shared exchange, std::vector<inspect::Finding> findings) {
+  const policy::InspectionLevel level = policy::secrets_level(exchange->inspector.network());
+  for (const inspect::Finding& found : findings) {
+    Notice notice = secret_notice(*exchange, found);
+    if (level == policy::InspectionLevel::deny) {
+      exchange->stopped = std::move(notice);
+      co_return true;
+    }
+    if (level == policy::InspectionLevel::ask) {
+      const bool stops = co_await stops_unapproved(exchange, std::move(notice));
+      if (stops) co_return true;
+      continue;
+    }
+    notice.decision = NoticeDecision::log;
+    co_await exchange->inspector.notices().written(std::move(notice));
+  }
   co_return false;
 }
 
@@ -142,14 +169,11 @@ loop::Task<Result<void>> send_body(Shared exchange, BodyGuard* guard) {
     }
     if (guard) {
       auto passed = guard->feed(piece->bytes, piece->end);
-      if (passed.found) {
-        if (co_await stops_secret(exchange, std::move(*passed.found)))
-          co_return fail(ErrorKind::denied, "a secret in the body");
-      }
+      if (co_await stops_secrets(exchange, std::move(passed.found)))
+        co_return fail(ErrorKind::denied, "a secret in the body");
       for (const net::HttpField& field : piece->trailers) {
         auto found = exchange->inspector.guard()->search_field(field);
-        if (!found) continue;
-        if (co_await stops_secret(exchange, std::move(*found)))
+        if (co_await stops_secrets(exchange, std::move(found)))
           co_return fail(ErrorKind::denied, "a secret in a trailer");
       }
       piece->bytes = std::move(passed.released);
@@ -276,8 +300,14 @@ loop::Task<void> serve_exchange(std::shared_ptr<HttpSession> session, net::Reque
       exchange->agent->abort();
       co_return;
     }
-    if (auto found = guard->search_head(exchange->head))
-      if (co_await stops_secret(exchange, std::move(*found))) refusal = std::exchange(exchange->stopped, {});
+    auto found = guard->search_head(exchange->head);
+    if (co_await stops_secrets(exchange, std::move(found))) refusal = std::exchange(exchange->stopped, {});
+  }
+  if (!refusal && allowed.decision == NoticeDecision::ask) {
+    const bool stops = co_await stops_unapproved(exchange, allowed);
+    if (stops) refusal = std::exchange(exchange->stopped, {});
+    allowed.decision = NoticeDecision::allow;
+    allowed.reason = "a person approved it";
   }
   if (refusal) {
     co_await refuse_exchange(exchange, std::move(*refusal));

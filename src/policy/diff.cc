@@ -24,7 +24,8 @@ std::string rule_text(const NetworkRule& rule) {
   if (!rule.paths.empty()) text += fmt::format(", paths {}", join_words(rule.paths));
   if (!rule.programs.empty()) text += fmt::format(", from {}", join_words(rule.programs));
   constexpr const char* kProtocols[] = {"", ", TLS", ", plain HTTP", ", any protocol"};
-  return text + kProtocols[static_cast<int>(rule.protocol)];
+  text += kProtocols[static_cast<int>(rule.protocol)];
+  return rule.ask ? text + ", when a person approves it" : text;
 }
 
 std::string_view access_text(Access access) {
@@ -244,6 +245,7 @@ class Comparison {
     ceiling("names", a.names, b.names, {}, number);
     ceiling("bytes sent", a.bytes_out, b.bytes_out, {}, format_size);
     ceiling("refusals", a.denials, b.denials, {}, number);
+    ceiling("time for an approval", a.approval, b.approval, std::optional(kDefaultApprovalTime), format_duration);
   }
 
   const Policy& before_;

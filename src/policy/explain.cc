@@ -161,10 +161,12 @@ class Explanation {
     if (network.allow.empty()) return;
     say("Private, local and metadata addresses are refused, also behind an allowed name, unless a rule names them.");
     if (inspects_secrets(network))
-      say("Requests that can be read are searched for secrets: {}{}.",
-          secrets_level(network) == InspectionLevel::deny ? "one that holds any is refused"
-                                                          : "what is found is logged, and passes",
+      say("Requests that can be read are searched for secrets: {}{}.", secrets_text(secrets_level(network)),
           network.inspect.secrets ? "" : " (default)");
+    if (asks(network))
+      say("What asks a person waits for `stockade approve`, at most {}, then it is refused. Who approves sees names, "
+          "ports, methods and paths, no content; a plausible lie is approved as well.",
+          format_duration(policy_.limits.approval.value_or(kDefaultApprovalTime)));
     for (const std::string& file : network.trust)
       say("Servers may also prove themselves by the authorities in {}.", file);
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());
@@ -179,6 +181,12 @@ class Explanation {
       say("Where TLS passes through or the protocol is tcp, only name, port and bytes are judged: what is sent there "
           "is not read, "
           "and the agent's own key for such a host would not be seen.");
+  }
+
+  static const char* secrets_text(InspectionLevel level) {
+    if (level == InspectionLevel::deny) return "one that holds any is refused";
+    return level == InspectionLevel::ask ? "one that holds any waits until a person approves it"
+                                         : "what is found is logged, and passes";
   }
 
   void allow_rule(const NetworkRule& rule) {
@@ -201,6 +209,8 @@ class Explanation {
       for (const Cidr& range : rule.addresses) ranges.push_back(range.to_string());
       text += fmt::format("; it may resolve into {}", join_words(ranges));
     }
+    if (asks_at_connect(rule)) text += "; each connection once a person has approved it";
+    if (asks_at_request(rule)) text += "; each such request once a person has approved it";
     say("{}.", text);
   }
 

@@ -235,7 +235,8 @@ class RuleEntry {
     }
     if (const Node* ask = fields_["ask"]) {
       const auto on = reader_.boolean(*ask, fields_.path("ask"));
-      if (on && *on) reader_.unbuilt(*ask, fields_.path("ask") + ": true", "approvals come with the monitor");
+      if (!on) bad_ = true;
+      rule_.ask = on.value_or(false);
     }
   }
 
@@ -319,11 +320,10 @@ void load_inspect(Reader& reader, const Node& node, Inspection& inspection) {
     if (!chosen) continue;
     const auto wanted = static_cast<InspectionLevel>(*chosen);
     const bool secrets = std::string_view(key) == "secrets";
-    const bool built = wanted == InspectionLevel::off ||
-                       (secrets && (wanted == InspectionLevel::log || wanted == InspectionLevel::deny));
+    const bool built = wanted == InspectionLevel::off || (secrets && wanted != InspectionLevel::redact);
     if (!built)
       reader.unbuilt(*level, fmt::format("{}: {}", inspect.path(key), level->text),
-                     secrets ? "write `off`, `log` or `deny`" : "write `off`");
+                     secrets ? "write `off`, `log`, `ask` or `deny`" : "write `off`");
     else if (secrets)
       inspection.secrets = wanted;
   }
