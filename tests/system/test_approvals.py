@@ -160,10 +160,11 @@ def test_nobody_in_time_is_a_denial(ask):
 
 
 def test_the_end_of_the_run_denies_what_waits(online, ask):
-    asking = ask(["sh", "-c", "curl -sS http://api.test/ & while [ ! -e /tmp/end ]; do sleep 0.05; done"], more="limits: { time: 2s }")
+    asking = ask(["sh", "-c", f"curl -sS http://api.test/ & while [ ! -e {online.work}/end ]; do sleep 0.05; done"],
+                 more=f"files: [{{ host: {online.work}, access: write }}]")
     asking.waiting()
-    done = asking.run.wait()
-    assert done.status == 124, done
+    online.write(online.work / "end", "")
+    assert asking.run.wait().status == 0
     approval, = asking.events(kind="approval")
     assert approval["decision"] == "deny" and approval["evidence"]["by"] == "end of the run", approval
     assert not asking.seen("dns", "connect") and asking.events()[-1]["kind"] == "end"
@@ -265,9 +266,10 @@ def test_a_full_pipe_of_the_agent_does_not_hold_the_supervisor(online):
     read, write = os.pipe()
     try:
         policy = POLICY.format(ca=online.internet.ca, more="")
-        fill = "import os; os.set_blocking(2, False)\ntry:\n  while True: os.write(2, b'x')\nexcept BlockingIOError: pass\n"
-        run = online.start("/usr/bin/python3", "-c", fill + "import subprocess; subprocess.run(['curl', '-sS', 'http://api.test/'])",
-                           name="full", policy=policy, stderr=write)
+        # Filled from inside; blocking again then, as the supervisor's own descriptor of it is.
+        fill = ("import os, subprocess\nos.set_blocking(2, False)\ntry:\n  while True: os.write(2, b'x' * 4096)\n"
+                "except BlockingIOError: os.set_blocking(2, True)\nsubprocess.run(['curl', '-s', 'http://api.test/'])")
+        run = online.start("/usr/bin/python3", "-c", fill, name="full", policy=policy, stderr=write)
         run.wait_until(lambda: json.loads(online.stockade("approvals", "full", "--json").stdout or "[]"), "it waits")
         assert online.stockade("kill", "full").status == 0
         os.close(write)
