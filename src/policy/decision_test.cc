@@ -202,14 +202,14 @@ TEST(Graphql, IsAdmittedByOperationAndTopLevelFields) {
 TEST(Ask, BeatsAllowWhateverTheOrderAndDenyBeatsAsk) {
   const Policy policy = load(R"(network:
   allow:
-    - { host: api.example, tls: passthrough }
-    - { host: "*.example", tls: passthrough, ask: true }
+    - { host: api.example.com, tls: passthrough }
+    - { host: "*.example.com", tls: passthrough, ask: true }
     - { address: 192.0.2.0/24, tls: passthrough, ask: true }
-  deny: [{ host: evil.example }]
+  deny: [{ host: evil.example.com }]
 )");
-  EXPECT_EQ(judge_connect(policy.network, "api.example", 443).action, Action::ask);
-  EXPECT_EQ(judge_connect(policy.network, "api.example", 443).rule, 1);
-  EXPECT_EQ(judge_connect(policy.network, "evil.example", 443).action, Action::deny);
+  EXPECT_EQ(judge_connect(policy.network, "api.example.com", 443).action, Action::ask);
+  EXPECT_EQ(judge_connect(policy.network, "api.example.com", 443).rule, 1);
+  EXPECT_EQ(judge_connect(policy.network, "evil.example.com", 443).action, Action::deny);
   EXPECT_TRUE(asks(policy.network));
   EXPECT_TRUE(asks_at_connect(policy.network.allow[2]));
   EXPECT_FALSE(asks(load("network: { allow: [{ host: a.example, tls: passthrough }] }\n").network));

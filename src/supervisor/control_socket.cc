@@ -183,7 +183,9 @@ Result<std::string> control_request(const std::string& socket_path, const Contro
   json request{{"jsonrpc", "2.0"}, {"id", 1}, {"method", asked.method}, {"params", json::object()}};
   if (!asked.reason.empty()) request["params"]["reason"] = asked.reason;
   if (asked.event) request["params"]["event"] = *asked.event;
-  STOCKADE_TRY(write_all(socket.get(), request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));
+  const auto written = write_all(socket.get(), request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  // A supervisor that refuses to hear us has said why before it hung up.
+  if (!written && written.error().error_number() != EPIPE) return std::unexpected(written.error());
   std::string line;
   std::array<char, 4096> buffer;
   while (line.find('\n') == std::string::npos) {

@@ -17,7 +17,7 @@ run: {{ workdir: /tmp }}
 network:
   resolver: 20.0.0.1:53
   trust: [{ca}]
-  inspect: {{ secrets: ask }}
+  inspect: {{ secrets: {secrets} }}
   allow:
     - {{ host: api.test, ports: [80], protocol: http, ask: true }}
     - {{ host: api.test, ports: [443], tls: passthrough, ask: true }}
@@ -33,10 +33,10 @@ GET = ["curl", "-sS", "-m", "60", "http://api.test/"]
 class Asking:
     """A run inside of which something waits."""
 
-    def __init__(self, person, command, more="", name="asking", **options):
+    def __init__(self, person, command, more="", name="asking", secrets="off", **options):
         self.person, self.name = person, name
         self.before = len(person.internet.seen())
-        self.run = person.start(*command, name=name, policy=POLICY.format(ca=person.internet.ca, more=more), **options)
+        self.run = person.start(*command, name=name, policy=POLICY.format(ca=person.internet.ca, more=more, secrets=secrets), **options)
 
     def waiting(self, count=1):
         """What waits, as soon as that many do."""
@@ -44,7 +44,7 @@ class Asking:
             done = self.person.stockade("approvals", self.name, "--json")
             found = json.loads(done.stdout) if done.status == 0 else []
             return found if len(found) >= count else None
-        return self.run.wait_until(list_it, f"{count} things wait")
+        return self.run.wait_until(list_it, f"{count} things wait", deadline=60)
 
     def say(self, verb, entry, *more):
         done = self.person.stockade(verb, self.name, str(entry["event"]), *more)
@@ -116,7 +116,7 @@ def test_a_method_that_asks_holds_the_request_alone(ask):
     assert [event["method"] for event in asking.seen("http")] == ["GET"]
     asking.say("approve", entry)
     second = asking.run.wait_until(lambda: [e for e in asking.waiting() if e["event"] != entry["event"]], "the next asks")
-    assert "letter1" in json.dumps(asking.events(kind="request", decision="allow")) or len(asking.seen("http")) == 2
+    assert len(asking.seen("http")) == 2
     asking.say("deny", second[0])
     done = asking.run.wait()
     assert "letter1" in done.stdout and "letter2" not in done.stdout and "a person denied it" in done.stdout, done
@@ -127,7 +127,7 @@ def test_a_method_that_asks_holds_the_request_alone(ask):
 @pytest.mark.parametrize("where", ["body", "query"])
 def test_a_secret_is_held_before_a_byte_of_it_leaves(ask, word, where):
     secret = ["-d", f"key: {AWS}"] if where == "body" else ["-G", "--data-urlencode", f"q={AWS}"]
-    asking = ask(["curl", "-sS", *secret, "https://free.test/echo"])
+    asking = ask(["curl", "-sS", *secret, "https://free.test/echo"], secrets="ask")
     entry, = asking.waiting()
     assert "send" in entry["action"] and "a secret in its" in entry["action"] and AWS not in json.dumps(entry), entry
     assert AWS not in json.dumps(asking.seen("http"))
@@ -135,13 +135,14 @@ def test_a_secret_is_held_before_a_byte_of_it_leaves(ask, word, where):
     assert AWS not in said.stderr and "secret" in said.stderr
     done = asking.run.wait()
     assert (AWS in done.stdout) == (word == "approve"), done
-    assert (AWS in json.dumps(asking.seen("http")) or where == "body") == (word == "approve") or where == "body"
+    requests = asking.seen("http")
+    assert len(requests) == (word == "approve"), requests
     assert AWS not in json.dumps(asking.events())
 
 
 def test_each_secret_asks_by_itself(ask):
     other = "sk_live_" + "51HqT2eKx9Vw3Lm8Zp4Rb7Nc6"
-    asking = ask(["curl", "-sS", "-d", f"one: {AWS} two: {other}", "https://free.test/echo"])
+    asking = ask(["curl", "-sS", "-d", f"one: {AWS} two: {other}", "https://free.test/echo"], secrets="ask")
     first, = asking.waiting()
     asking.say("approve", first)
     second = asking.run.wait_until(lambda: [e for e in asking.waiting() if e["event"] != first["event"]], "the other asks")
@@ -250,22 +251,19 @@ def test_another_user_does_not_approve(online, ask):
     assert "PermissionError" in done.stderr, done
 
 
-def test_names_and_paths_of_the_agent_are_escaped(online, ask):
+def test_a_path_that_hides_or_turns_text_is_refused_and_nobody_is_asked(ask):
     script = ("import socket; s = socket.create_connection(('mail.test', 80));"
               "s.sendall(b'POST /\\xe2\\x80\\xae\\xe2\\x80\\x8bx HTTP/1.1\\r\\nHost: mail.test\\r\\nContent-Length: 0\\r\\n\\r\\n'); print(s.recv(4096))")
     asking = ask(["/usr/bin/python3", "-c", script])
-    state = asking.run.wait_until(lambda: asking.run.process.poll() is None and online.stockade("approvals", "asking").stdout.count("\n") > 1
-                                  or asking.run.process.poll() is not None, "it asks or is refused")
-    assert state
-    shown = online.stockade("approvals", "asking")
-    assert "\u202e" not in shown.stdout + shown.stderr and "\u200b" not in shown.stdout
-    online.stockade("kill", "asking")
+    done = asking.run.wait()
+    assert "HTTP/1.1 400" in done.stdout, done
+    assert not asking.events(decision="ask") and asking.events(kind="request", decision="deny")
 
 
 def test_a_full_pipe_of_the_agent_does_not_hold_the_supervisor(online):
     read, write = os.pipe()
     try:
-        policy = POLICY.format(ca=online.internet.ca, more="")
+        policy = POLICY.format(ca=online.internet.ca, more="", secrets="off")
         # Filled from inside; blocking again then, as the supervisor's own descriptor of it is.
         fill = ("import os, subprocess\nos.set_blocking(2, False)\ntry:\n  while True: os.write(2, b'x' * 4096)\n"
                 "except BlockingIOError: os.set_blocking(2, True)\nsubprocess.run(['curl', '-s', 'http://api.test/'])")
@@ -285,7 +283,7 @@ def test_a_full_pipe_of_the_agent_does_not_hold_the_supervisor(online):
 
 
 def test_the_proxy_asks_as_well(online):
-    policy = online.policy(POLICY.format(ca=online.internet.ca, more=""))
+    policy = online.policy(POLICY.format(ca=online.internet.ca, more="", secrets="off"))
     process = subprocess.Popen(online.command(PROGRAM, "proxy", "--policy", policy, "--listen", "127.0.0.1:0"), env=online.environment(),
                                cwd=online.work, text=True, stderr=subprocess.PIPE)
     try:
