@@ -39,6 +39,9 @@ class LoggingAuthority final : public egress::Authority {
     if (!recorded) return std::unexpected(recorded.error());
     return recorded->seq;
   }
+  Result<uint64_t> ask(event::Event, egress::AskScope, egress::OnAnswer) override {
+    return fail(ErrorKind::internal, "the benchmark's policy asks nobody");
+  }
   egress::AdmissionVerdict admit(const egress::FlowRequest&) override { return {}; }
   void traffic(const egress::Traffic&) override {}
   void worker_failed(std::string_view worker, std::string reason) override {

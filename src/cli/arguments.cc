@@ -14,9 +14,8 @@ namespace stockade::cli {
 namespace {
 
 // Verbs of the design that arrive with a later issue: refused with that reason, never half-done.
-constexpr std::array kLaterVerbs = {"top",     "approve", "deny",    "approvals", "diff",  "apply",
-                                    "discard", "mcp",     "console", "exec",      "shell", "image",
-                                    "oci",     "model",   "secrets", "completion"};
+constexpr std::array kLaterVerbs = {"top",  "diff",  "apply", "discard", "mcp",   "console",   "exec",
+                                    "shell", "image", "oci",   "model",   "secrets", "completion"};
 constexpr std::array kLaterPolicyVerbs = {"learn", "replay"};
 
 constexpr const char* kRunId = "the run's id or name";
@@ -96,6 +95,22 @@ void add_control_verbs(CLI::App& app, std::optional<Verb>& chosen) {
     cli.add_flag("--all", o.all, "every run of yours")->excludes(id);
     cli.add_option("--reason", o.reason, "kept in the log");
   });
+}
+
+template <typename Options>
+void describe_decision(CLI::App& cli, Options& o) {
+  cli.add_option("ID", o.run, kRunId)->required();
+  cli.add_option("EVENT", o.event, "the event's number, as approvals shows it")->required();
+  cli.add_option("--reason", o.reason, "kept in the log, and told to the agent");
+}
+
+void add_approval_verbs(CLI::App& app, std::optional<Verb>& chosen) {
+  add_verb<ApprovalsOptions>(app, chosen, "approvals", "what waits for a person", [](CLI::App& cli, ApprovalsOptions& o) {
+    cli.add_option("ID", o.run, "the run's id or name; absent: all runs");
+    cli.add_flag("--json", o.json, kAsJson);
+  });
+  add_verb<ApproveOptions>(app, chosen, "approve", "let one thing happen that waits", describe_decision<ApproveOptions>);
+  add_verb<DenyOptions>(app, chosen, "deny", "refuse one thing that waits", describe_decision<DenyOptions>);
 }
 
 void add_policy_verbs(CLI::App& app, std::optional<Verb>& chosen) {
@@ -231,6 +246,7 @@ Parsed parse_arguments(int argc, char** argv) {
     add_run(app, chosen);
     add_reading_verbs(app, chosen);
     add_control_verbs(app, chosen);
+    add_approval_verbs(app, chosen);
     add_policy_verbs(app, chosen);
     add_machine_verbs(app, chosen);
   }

@@ -57,6 +57,20 @@ struct KillOptions {
   bool all = false;
   std::string reason;
 };
+struct ApprovalsOptions {
+  std::string run;  // empty: every run
+  bool json = false;
+};
+struct ApproveOptions {
+  std::string run;
+  uint64_t event = 0;
+  std::string reason;
+};
+struct DenyOptions {
+  std::string run;
+  uint64_t event = 0;
+  std::string reason;
+};
 struct PolicyInitOptions {
   std::string preset;
   std::string output;  // empty: stdout
@@ -115,7 +129,7 @@ struct VersionOptions {
 };
 
 using Verb = std::variant<RunOptions, PsOptions, ShowOptions, LogsOptions, AuditOptions, AuditVerifyOptions, WhyOptions,
-                          PauseOptions, ResumeOptions, KillOptions, PolicyInitOptions, PolicyCheckOptions,
+                          PauseOptions, ResumeOptions, KillOptions, ApprovalsOptions, ApproveOptions, DenyOptions, PolicyInitOptions, PolicyCheckOptions,
                           PolicyExplainOptions, PolicyTestOptions, PolicyDiffOptions, PolicyTrustOptions, ProxyOptions,
                           AttachOptions, ProbeOptions, ScanOptions, DoctorOptions, VersionOptions>;
 
@@ -133,6 +147,9 @@ int why(const WhyOptions& options);
 int pause(const PauseOptions& options);
 int resume(const ResumeOptions& options);
 int kill(const KillOptions& options);
+int approvals(const ApprovalsOptions& options);
+int approve(const ApproveOptions& options);
+int deny(const DenyOptions& options);
 int policy_init(const PolicyInitOptions& options);
 int policy_check(const PolicyCheckOptions& options);
 int policy_explain(const PolicyExplainOptions& options);

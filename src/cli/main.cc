@@ -19,6 +19,9 @@ struct Dispatch {
   int operator()(const cli::PauseOptions& o) const { return cli::pause(o); }
   int operator()(const cli::ResumeOptions& o) const { return cli::resume(o); }
   int operator()(const cli::KillOptions& o) const { return cli::kill(o); }
+  int operator()(const cli::ApprovalsOptions& o) const { return cli::approvals(o); }
+  int operator()(const cli::ApproveOptions& o) const { return cli::approve(o); }
+  int operator()(const cli::DenyOptions& o) const { return cli::deny(o); }
   int operator()(const cli::PolicyInitOptions& o) const { return cli::policy_init(o); }
   int operator()(const cli::PolicyCheckOptions& o) const { return cli::policy_check(o); }
   int operator()(const cli::PolicyExplainOptions& o) const { return cli::policy_explain(o); }

@@ -1,5 +1,9 @@
 #include "cli/output.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +14,31 @@
 
 namespace stockade::cli {
 
-void say(std::string_view line) { fmt::print(stderr, "stockade: {}\n", escape_for_terminal(line)); }
+std::string spoken(std::string_view line) { return fmt::format("stockade: {}\n", escape_for_terminal(line)); }
+void say(std::string_view line) { fmt::print(stderr, "{}", spoken(line)); }
+
+UnwaitingStderr UnwaitingStderr::open() {
+  UnwaitingStderr out;
+  struct stat found;
+  if (::fstat(STDERR_FILENO, &found) < 0) return out;
+  out.socket_ = S_ISSOCK(found.st_mode);
+  out.is_pipe_ = S_ISFIFO(found.st_mode);
+  if (out.is_pipe_) out.pipe_ = Fd(::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  return out;
+}
+
+void UnwaitingStderr::write(std::string_view line) const {
+  if (socket_) {
+    (void)::send(STDERR_FILENO, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  } else if (!is_pipe_) {
+    (void)!::write(STDERR_FILENO, line.data(), line.size());
+  } else {
+    const iovec part{const_cast<char*>(line.data()), line.size()};
+    // Pipes know RWF_NOWAIT since Linux 6.4.
+    if (::pwritev2(STDERR_FILENO, &part, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP && pipe_)
+      (void)!::write(pipe_.get(), line.data(), line.size());
+  }
+}
 
 void print_error(const Error& error) {
   say(error.message());

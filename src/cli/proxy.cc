@@ -19,6 +19,7 @@
 #include "monitor/limits.h"
 #include "policy/effective.h"
 #include "policy/layer.h"
+#include "supervisor/approval_desk.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/prepare.h"
 #include "supervisor/run_directory.h"
@@ -98,6 +99,9 @@ class ProxyRun final : public supervisor::ControlHandler, public egress::Authori
   // egress::Authority
   Result<uint64_t> record(Event event) override;
   bool ended() const override { return ended_by_.has_value(); }
+  Result<uint64_t> ask(Event event, egress::AskScope scope, egress::OnAnswer then) override {
+    return approvals_->ask(std::move(event), scope, std::move(then));
+  }
   egress::AdmissionVerdict admit(const egress::FlowRequest& request) override;
   void traffic(const egress::Traffic& traffic) override;
   void worker_failed(std::string_view worker, std::string reason) override;
@@ -107,10 +111,17 @@ class ProxyRun final : public supervisor::ControlHandler, public egress::Authori
   Result<std::string> control_pause(const std::string& who) override;
   Result<std::string> control_resume(const std::string& who) override;
   Result<std::string> control_kill(const std::string& who, const std::string& reason) override;
+  Result<std::string> control_approvals() override { return approvals_->list(); }
+  Result<std::string> control_decide(const std::string& who, uint64_t event, bool granted,
+                                     const std::string& reason) override {
+    return approvals_->decide(event, granted, who, reason);
+  }
 
  private:
   Result<void> open_directory(const Endpoint& at);
   Result<void> start(BoundSocket listener);
+  void open_approvals();
+  Result<uint64_t> record_plainly(const Event& event);
   loop::Task<void> obey_signals();
   loop::Task<void> keep_log();
   loop::Task<void> keep_time(TimePoint deadline);
@@ -128,6 +139,8 @@ class ProxyRun final : public supervisor::ControlHandler, public egress::Authori
   std::optional<event::AuditLog> log_;
   monitor::LimitMonitor limits_;
   std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
+  const UnwaitingStderr err_ = UnwaitingStderr::open();
+  std::optional<supervisor::ApprovalDesk> approvals_;
   std::unique_ptr<egress::EgressLink> egress_;
   std::unique_ptr<supervisor::ControlServer> control_;
   loop::AsyncFd signals_;
@@ -170,6 +183,7 @@ Result<void> ProxyRun::start(BoundSocket listener) {
   STOCKADE_ASSIGN(const auto workers, program.workers(policy_));
   STOCKADE_ASSIGN(egress_, egress::EgressLink::start(policy_, workers));
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
+  open_approvals();
   STOCKADE_TRY(egress_->attach(*loop_, *this));
   STOCKADE_ASSIGN(control_, supervisor::ControlServer::create(*loop_, directory_->socket_path(), *this));
   STOCKADE_ASSIGN(auto signals, catch_signals());
@@ -184,6 +198,14 @@ Result<void> ProxyRun::start(BoundSocket listener) {
   return {};
 }
 
+void ProxyRun::open_approvals() {
+  const Duration patience = policy_.limits.approval.value_or(policy::kDefaultApprovalTime);
+  supervisor::ApprovalDesk::Host host;
+  host.record = [this](const Event& event) { return record_plainly(event); };
+  host.announce = [this](const Event& asked) { err_.write(spoken(supervisor::waiting_line(record_.id, asked))); };
+  approvals_.emplace(*loop_, patience, std::move(host));
+}
+
 // ---- while it runs
 // ---------------------------------------------------------------------------------------------------
 
@@ -193,12 +215,21 @@ void ProxyRun::end(EndedBy ended_by, std::string sentence) {
   sentence_ = std::move(sentence);
   // Both ends of every connection are theirs: with them, all of it stops.
   egress_->dismiss();
+  if (approvals_) approvals_->close();
   loop_->stop();
 }
 
 void ProxyRun::end_by_verdict(const monitor::LimitVerdict& verdict) {
   (void)log_->record(verdict.to_event());
   end(verdict.ended_by, verdict.sentence);
+}
+
+// Questions and answers count for no limit: what follows from them does.
+Result<uint64_t> ProxyRun::record_plainly(const Event& event) {
+  const auto recorded = log_->record(event);
+  if (recorded) return recorded->seq;
+  end({EndCause::error, "log"}, "the log can't be written: " + recorded.error().message());
+  return std::unexpected(recorded.error());
 }
 
 // An error keeps the answer from the worker, so what passed a limit does not happen.
@@ -274,6 +305,7 @@ void fill_counters(supervisor::RunRecord& record, const monitor::LimitMonitor& l
 Result<std::string> ProxyRun::control_status() {
   supervisor::RunRecord record = record_;
   fill_counters(record, limits_, log_->recorded());
+  record.counters["waiting"] = approvals_->waiting();
   std::string json = to_json(record, true);
   if (paused_) json.replace(json.find("\"running\""), 9, "\"paused\"");
   return json;
@@ -309,6 +341,7 @@ Result<std::string> ProxyRun::control_kill(const std::string& who, const std::st
 void ProxyRun::take_down() {
   if (loop_) loop_->cancel_all();
   control_.reset();
+  approvals_.reset();
   signals_ = {};
   egress_.reset();
   loop_.reset();

@@ -7,6 +7,7 @@
 
 #include "cli/arguments.h"
 #include "cli/output.h"
+#include "policy/decision.h"
 #include "supervisor/prepare.h"
 #include "terminal/relay.h"
 
@@ -27,11 +28,13 @@ class Speaker {
  public:
   explicit Speaker(const RunOptions& options) : quiet_(options.quiet), json_(options.json) {}
 
-  void note(std::string_view kind, const std::string& text) const {
-    if (quiet_ && kind != "error") return;
-    if (!json_) return say(text);
+  void note(std::string_view kind, const std::string& text) const { fmt::print(stderr, "{}", line(kind, text)); }
+  // With its newline; empty where nothing is to be said.
+  std::string line(std::string_view kind, const std::string& text) const {
+    if (quiet_ && kind != "error") return {};
+    if (!json_) return spoken(text);
     nlohmann::ordered_json line{{"stockade", kind}, {"text", text}};
-    fmt::print(stderr, "{}\n", line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   }
   void failed(const Error& error) const {
     // An error may hold several lines (every error of a policy file): each is a line of its own.
@@ -62,6 +65,11 @@ class Speaker {
 };
 
 int supervise(supervisor::RunSettings settings, const Speaker& speaker) {
+  std::optional<UnwaitingStderr> err;
+  if (policy::asks(settings.policy.network) && !settings.relay) err = UnwaitingStderr::open();
+  settings.announce = [&](const std::string& text) {
+    if (err) err->write(speaker.line("approval", text));
+  };
   const SystemClock clock;
   auto outcome = supervisor::run_to_end(std::move(settings), clock);
   if (!outcome) {

@@ -5,6 +5,7 @@
 
 #include "cli/arguments.h"
 #include "cli/output.h"
+#include "cli/running_run.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/run_directory.h"
 #include "supervisor/settle.h"
@@ -27,16 +28,22 @@ std::string join(const std::vector<std::string>& words) {
 // The live state of a running run ({"state": "running" | "paused", …}) or its record.
 ordered_json describe(const KnownRun& run) {
   if (run.running)
-    if (auto status = supervisor::control_request(run.socket_path, "status", "", kPatience))
+    if (auto status = supervisor::control_request(run.socket_path, {"status"}, kPatience))
       return ordered_json::parse(*status, nullptr, false);
   return ordered_json::parse(to_json(run.record, run.running), nullptr, false);
 }
 
 std::string state_of(const KnownRun& run) {
   if (!run.running) return "ended";
-  auto status = supervisor::control_request(run.socket_path, "status", "", kPatience);
-  return status && status->find("\"status\":\"paused\"") != std::string::npos ? "paused" : "running";
+  const ordered_json status = describe(run);
+  std::string state = status.is_object() ? status.value("status", "running") : "running";
+  const auto counters = status.is_object() ? status.value("counters", ordered_json::object()) : ordered_json::object();
+  if (const uint64_t waiting = counters.value("waiting", uint64_t{0}); waiting > 0)
+    state += fmt::format(", {} to approve", waiting);
+  return state;
 }
+
+}  // namespace
 
 Result<KnownRun> running_run(const std::string& name) {
   const auto places = supervisor::find_places();
@@ -46,13 +53,15 @@ Result<KnownRun> running_run(const std::string& name) {
   return run;
 }
 
+namespace {
+
 int control(const std::string& name, const std::string& method, const std::string& reason) {
   auto run = running_run(name);
   if (!run) {
     print_error(run.error());
     return 1;
   }
-  if (auto answer = supervisor::control_request(run->socket_path, method, reason, kPatience); !answer) {
+  if (auto answer = supervisor::control_request(run->socket_path, {method, reason}, kPatience); !answer) {
     print_error(answer.error());
     return 1;
   }
@@ -70,7 +79,7 @@ int kill_all(const std::string& reason) {
   int status = 0;
   for (const KnownRun& run : *runs) {
     if (!run.running) continue;
-    auto answer = supervisor::control_request(run.socket_path, "kill", reason, kPatience);
+    auto answer = supervisor::control_request(run.socket_path, {"kill", reason}, kPatience);
     if (!answer) {
       print_error(Error(answer.error()).context(run.record.id));
       status = 1;

@@ -26,6 +26,7 @@ class AgentHttp1Stream final : public AgentStream {
   void stop_reading() override;
   void abort() override;
   int minor_version() const override { return minor_version_; }
+  bool is_gone() const override { return aborted_ || on_->connection.client.peer_ended(); }
 
   // Both messages are over, and another request may follow.
   bool keeps_connection() const;

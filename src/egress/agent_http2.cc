@@ -39,6 +39,7 @@ class AgentHttp2Stream final : public AgentStream {
 
   void become_tunnel() override {}
   void when_gone(std::function<void()> then) override { stream_->when_broken = std::move(then); }
+  bool is_gone() const override { return stream_->broken.has_value() || !on_->open(); }
   void stop_reading() override { on_->abort(id_, *stream_, net::H2Code::no_error); }
   void abort() override { on_->abort(id_, *stream_, net::H2Code::internal_error); }
 

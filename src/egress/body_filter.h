@@ -2,7 +2,8 @@
 // still turn out to be part of a finding is held back, so that no byte of it leaves; memory is bounded, whatever the
 // body's length. Most filters let bytes pass unchanged, late; some (edits()) write others in their place.
 //
-// A finding that stops ends the message: what was let go before is all that leaves. A body that can't be read can't be
+// A finding that stops ends the message: what was let go before is all that leaves. One that asks comes together with the
+// bytes, and who fed the filter holds them until a person has decided. A body that can't be read can't be
 // judged: that is an Error (protocol, limit, unavailable), and stops as well. One thread, one body, one direction.
 #pragma once
 
@@ -23,6 +24,7 @@ struct ContentFinding {
   std::string hint;    // what a person can do
   std::vector<std::pair<std::string, std::string>> evidence;
   bool stops = true;     // else it is logged, and the content passes
+  bool asks = false;     // with `stops`: unless a person lets it pass, so the bytes come with it all the same
   bool handled = false;  // the filter took it out: a refusal, though the message goes on
 };
 

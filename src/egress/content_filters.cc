@@ -89,10 +89,13 @@ Filtering over_text(std::unique_ptr<BodyFilter> filter, const std::vector<net::H
   return filtering;
 }
 
+// Nobody can be asked about what nobody can read.
+bool stops_unread(policy::InspectionLevel level) { return level != policy::InspectionLevel::log; }
+
 MessageJudge::Means outbound(Inspector& inspector) {
   MessageJudge::Means means;
   if (inspector.searches()) means.secrets = inspector.guard();
-  means.stops_secrets = policy::secrets_level(inspector.network()) == policy::InspectionLevel::deny;
+  means.secrets_level = policy::secrets_level(inspector.network());
   return means;
 }
 
@@ -117,13 +120,13 @@ Filtering request_filtering(Inspector& inspector, const Destination& to, net::Re
   const MessageJudge::Means out = outbound(inspector), in = inbound(inspector);
   if (is_grpc(head.fields) && (out.secrets || in.injection)) return {grpc_filter(head.fields, out), {}};
   std::unique_ptr<BodyFilter> filter;
-  if (out.secrets) filter = secret_filter(*out.secrets, out.stops_secrets);
+  if (out.secrets) filter = secret_filter(*out.secrets, out.secrets_level);
   filter = chain(std::move(filter), request_body_judge(inspector.network(), to, head));
   if ((out.secrets || in.injection) && head.method == "POST" &&
       media_type(head.fields).find("json") != std::string::npos)
     filter = chain(std::move(filter), model_request_filter(head, std::move(call), {in, &inspector.judged_texts()}));
   if (!filter) return {};
-  const bool stops = out.secrets ? out.stops_secrets : in.injection && in.stops_injection;
+  const bool stops = out.secrets ? stops_unread(out.secrets_level) : in.injection && in.stops_injection;
   return over_text(std::move(filter), head.fields, stops || has_request_limits(inspector.network(), to));
 }
 
@@ -139,7 +142,7 @@ Filtering model_filtering(const ModelCall& call, net::ResponseHead& head, Messag
   if (codings && codings->empty()) {
     filtering.filter = std::move(filter);
   } else if (!decoder) {
-    filtering.findings.push_back(unreadable(decoder.error(), means.stops_secrets));
+    filtering.findings.push_back(unreadable(decoder.error(), stops_unread(means.secrets_level)));
   } else {
     std::erase_if(head.fields, [](const net::HttpField& field) {
       return net::equals_ignoring_case(field.name, "content-encoding");

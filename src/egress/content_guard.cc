@@ -28,28 +28,31 @@ Result<ContentGuard> ContentGuard::create() {
   return ContentGuard(std::move(scanner));
 }
 
-std::optional<inspect::Finding> ContentGuard::search(std::string_view place, std::string_view value) {
-  if (value.empty()) return std::nullopt;
-  auto findings = scanner_->scan_value(inspect::Direction::out, place, value);
-  const auto worst = std::ranges::find_if(findings, stops);
-  if (worst == findings.end()) return std::nullopt;
-  return std::move(*worst);
+void ContentGuard::search(std::string_view place, std::string_view value, std::vector<inspect::Finding>& out) {
+  if (value.empty()) return;
+  for (inspect::Finding& finding : scanner_->scan_value(inspect::Direction::out, place, value))
+    if (stops(finding)) out.push_back(std::move(finding));
 }
 
-std::optional<inspect::Finding> ContentGuard::search_head(const net::RequestHead& head) {
-  if (auto found = search("path", head.path)) return found;
-  if (head.query)
-    if (auto found = search("query", *head.query)) return found;
-  for (const net::HttpField& field : head.fields)
-    if (auto found = search_field(field)) return found;
-  return std::nullopt;
+std::vector<inspect::Finding> ContentGuard::search_head(const net::RequestHead& head) {
+  std::vector<inspect::Finding> found;
+  search("path", head.path, found);
+  if (head.query) search("query", *head.query, found);
+  for (const net::HttpField& field : head.fields) search_field(field, found);
+  return found;
 }
 
-std::optional<inspect::Finding> ContentGuard::search_field(const net::HttpField& field) {
+std::vector<inspect::Finding> ContentGuard::search_field(const net::HttpField& field) {
+  std::vector<inspect::Finding> found;
+  search_field(field, found);
+  return found;
+}
+
+void ContentGuard::search_field(const net::HttpField& field, std::vector<inspect::Finding>& out) {
   const std::string name = net::lower_case(field.name);
-  if (std::ranges::find(kCredentialFields, name) != kCredentialFields.end()) return std::nullopt;
-  if (auto found = search("header name", field.name)) return found;
-  return search("header:" + name, field.value);
+  if (std::ranges::find(kCredentialFields, name) != kCredentialFields.end()) return;
+  search("header name", field.name, out);
+  search("header:" + name, field.value, out);
 }
 
 BodyGuard::Outcome BodyGuard::feed(std::string_view content, bool end) {
@@ -61,8 +64,8 @@ BodyGuard::Outcome BodyGuard::pause() { return let_go(stream_.pause()); }
 
 BodyGuard::Outcome BodyGuard::let_go(inspect::StreamScanner::Fed fed) {
   Outcome outcome;
-  if (const auto worst = std::ranges::find_if(fed.findings, stops); worst != fed.findings.end())
-    outcome.found = std::move(*worst);
+  for (inspect::Finding& finding : fed.findings)
+    if (stops(finding)) outcome.found.push_back(std::move(finding));
   outcome.released = held_.substr(0, fed.release);
   held_.erase(0, fed.release);
   return outcome;
@@ -72,12 +75,12 @@ namespace {
 
 class SecretFilter final : public BodyFilter {
  public:
-  SecretFilter(ContentGuard& guard, bool stops) : guard_(guard), stops_(stops) {}
+  SecretFilter(ContentGuard& guard, policy::InspectionLevel level) : guard_(guard), level_(level) {}
 
   Result<Passed> feed(std::string_view bytes, bool end) override {
     BodyGuard::Outcome outcome = guard_.feed(bytes, end);
     Passed passed;
-    if (outcome.found) passed.findings.push_back(secret_finding(*outcome.found, stops_));
+    passed.findings = secret_findings(outcome.found, level_);
     passed.bytes = std::move(outcome.released);
     return passed;
   }
@@ -85,13 +88,13 @@ class SecretFilter final : public BodyFilter {
 
  private:
   BodyGuard guard_;
-  bool stops_;
+  policy::InspectionLevel level_;
 };
 
 }  // namespace
 
-std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, bool stops) {
-  return std::make_unique<SecretFilter>(guard, stops);
+std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, policy::InspectionLevel level) {
+  return std::make_unique<SecretFilter>(guard, level);
 }
 
 std::string describe(const inspect::Finding& finding) {
@@ -100,7 +103,7 @@ std::string describe(const inspect::Finding& finding) {
   return text;
 }
 
-ContentFinding secret_finding(const inspect::Finding& finding, bool stops) {
+ContentFinding secret_finding(const inspect::Finding& finding, policy::InspectionLevel level) {
   ContentFinding out;
   out.reason = describe(finding);
   out.hint = "a person can let secrets pass with network.inspect: { secrets: log }";
@@ -108,7 +111,14 @@ ContentFinding secret_finding(const inspect::Finding& finding, bool stops) {
                   {"place", finding.place},
                   {"excerpt", finding.excerpt},
                   {"fingerprint", finding.fingerprint}};
-  out.stops = stops;
+  out.stops = level != policy::InspectionLevel::log;
+  out.asks = level == policy::InspectionLevel::ask;
+  return out;
+}
+
+std::vector<ContentFinding> secret_findings(const std::vector<inspect::Finding>& found, policy::InspectionLevel level) {
+  std::vector<ContentFinding> out;
+  for (const inspect::Finding& finding : found) out.push_back(secret_finding(finding, level));
   return out;
 }
 

@@ -6,13 +6,14 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "egress/body_filter.h"
 #include "inspect/injection.h"
 #include "inspect/stream.h"
 #include "net/http1.h"
+#include "policy/policy.h"
 
 namespace stockade::egress {
 
@@ -20,14 +21,15 @@ class ContentGuard {
  public:
   static Result<ContentGuard> create();
 
-  // Path, query and fields of a request: the first secret that must not leave.
-  std::optional<inspect::Finding> search_head(const net::RequestHead& head);
-  std::optional<inspect::Finding> search_field(const net::HttpField& field);
+  // Path, query and fields of a request: every secret that must not leave by itself.
+  std::vector<inspect::Finding> search_head(const net::RequestHead& head);
+  std::vector<inspect::Finding> search_field(const net::HttpField& field);
   inspect::Scanner& scanner() { return *scanner_; }
 
  private:
   explicit ContentGuard(inspect::Scanner scanner) : scanner_(std::make_unique<inspect::Scanner>(std::move(scanner))) {}
-  std::optional<inspect::Finding> search(std::string_view place, std::string_view value);
+  void search(std::string_view place, std::string_view value, std::vector<inspect::Finding>& out);
+  void search_field(const net::HttpField& field, std::vector<inspect::Finding>& out);
 
   std::unique_ptr<inspect::Scanner> scanner_;
 };
@@ -38,8 +40,8 @@ class BodyGuard {
       : stream_(guard.scanner(), {.direction = inspect::Direction::out, .place = std::move(place)}) {}
 
   struct Outcome {
-    std::string released;  // may leave now, unless something in it was found
-    std::optional<inspect::Finding> found;
+    std::string released;                 // may leave now, unless something in it was found
+    std::vector<inspect::Finding> found;  // all of it
   };
   Outcome feed(std::string_view content, bool end);
   // The sender waits for an answer: all but the beginning of something is let go (inspect/stream.h).
@@ -53,12 +55,13 @@ class BodyGuard {
   std::string held_;
 };
 
-// The same as a filter of HTTP's bodies. `stops`: else what is found is logged. It does not let go when its sender pauses:
-// a secret that drips stays whole.
-std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, bool stops);
+// The same as a filter of HTTP's bodies; the level says what becomes of a finding. It does not let go when its sender
+// pauses: a secret that drips stays whole.
+std::unique_ptr<BodyFilter> secret_filter(ContentGuard& guard, policy::InspectionLevel level);
 
 // For the log and the client: which rule, where, through which encodings; never the secret.
 std::string describe(const inspect::Finding& finding);
-ContentFinding secret_finding(const inspect::Finding& finding, bool stops);
+ContentFinding secret_finding(const inspect::Finding& finding, policy::InspectionLevel level);
+std::vector<ContentFinding> secret_findings(const std::vector<inspect::Finding>& found, policy::InspectionLevel level);
 
 }  // namespace stockade::egress

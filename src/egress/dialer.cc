@@ -247,7 +247,7 @@ const policy::NetworkRule* Dialer::judged_rule(const Destination& to) const {
     if (!canonical || *canonical != to.host) return nullptr;
     verdict = policy::judge_connect(network_, to.host, to.port);
   }
-  if (verdict.action != policy::Action::allow && verdict.action != policy::Action::log) return nullptr;
+  if (verdict.action == policy::Action::deny) return nullptr;
   if (verdict.rule < 0 || verdict.rule != to.rule || static_cast<size_t>(verdict.rule) >= network_.allow.size())
     return nullptr;
   return &network_.allow[static_cast<size_t>(verdict.rule)];

@@ -35,6 +35,7 @@ std::string_view kind_word(NoticeKind kind) {
 
 event::Decision decision_of(NoticeDecision decision) {
   if (decision == NoticeDecision::allow) return event::Decision::allow;
+  if (decision == NoticeDecision::ask) return event::Decision::ask;
   return decision == NoticeDecision::log ? event::Decision::log : event::Decision::deny;
 }
 
@@ -245,8 +246,17 @@ Result<void> EgressLink::on_notice(const Notice& notice, uint64_t& last_seq, Cha
   last_seq = notice.seq;
   // What is let through is the dialer's and the supervisor's word; of an inspector only what it read is heard.
   const bool was_read = notice.kind == NoticeKind::request || notice.kind == NoticeKind::session;
-  if (notice.decision == NoticeDecision::allow && !was_read)
+  const bool by_itself = notice.decision == NoticeDecision::allow || notice.decision == NoticeDecision::ask;
+  if (by_itself && (!was_read || &from != inspector_.get()))
     return fail(ErrorKind::protocol, "a worker that allows by itself");
+  if (notice.decision == NoticeDecision::ask) {
+    const auto then = [&from, seq = notice.seq](const Answer& answer) {
+      from.send(Answered{seq, answer.granted, answer.reason});
+    };
+    STOCKADE_ASSIGN(const uint64_t asked, authority_->ask(to_event(notice, worker), AskScope::once, then));
+    from.send(Acked{notice.seq, asked, !authority_->ended()});
+    return {};
+  }
   STOCKADE_ASSIGN(const uint64_t number, authority_->record(to_event(notice, worker)));
   from.send(Acked{notice.seq, number, !authority_->ended()});
   return {};
@@ -273,7 +283,29 @@ Result<void> EgressLink::on_admit(const Admit& admit) {
   if (!rule) return fail(ErrorKind::protocol, "a connection by a rule that does not exist");
   const FlowRequest request{admit.flow,    *rule,        admit.to.host,  admit.to.address,
                             admit.to.port, admit.client, admit.original, admit.new_name};
-  const AdmissionVerdict verdict = authority_->admit(request);
+  AdmissionVerdict verdict = authority_->admit(request);
+  if (verdict.allowed && policy::asks_at_connect(*rule)) return ask_first(admit, std::move(verdict));
+  return conclude(admit, verdict);
+}
+
+// The dialer resolves and connects to nothing before the answer: an inspector that was taken over has no way past it.
+Result<void> EgressLink::ask_first(const Admit& admit, AdmissionVerdict verdict) {
+  event::Event asked = admission_event(admit, verdict);
+  asked.decision = event::Decision::ask;
+  asked.reason = "the rule asks a person first";
+  auto then = [this, admit, verdict = std::move(verdict)](const Answer& answer) mutable {
+    verdict.allowed = answer.granted;
+    verdict.reason = answer.reason;
+    if (!answer.granted) verdict.hint = "the rule says ask: true; each try asks again";
+    if (answer.approval != 0) verdict.evidence.emplace_back("approval", fmt::format("{}", answer.approval));
+    // What can't be recorded ends the run; the dialer then gets no answer.
+    (void)conclude(admit, verdict);
+  };
+  STOCKADE_TRY(authority_->ask(std::move(asked), AskScope::destination, std::move(then)));
+  return {};
+}
+
+Result<void> EgressLink::conclude(const Admit& admit, const AdmissionVerdict& verdict) {
   STOCKADE_TRY(authority_->record(admission_event(admit, verdict)));
   if (verdict.allowed && admit.new_name) {
     event::Event name = admission_event(admit, verdict);

@@ -43,6 +43,16 @@ struct AdmissionVerdict {
   event::Evidence evidence;  // joins the event ("program")
 };
 
+// What a person, or the supervisor for them, said about something that is held.
+struct Answer {
+  bool granted = false;
+  std::string reason;     // who or what decided
+  uint64_t approval = 0;  // the event of the approval
+};
+using OnAnswer = std::function<void(const Answer&)>;
+// What an approval is for: this one request, or the destination, for equal connections of the next minute as well.
+enum class AskScope { once, destination };
+
 // What the supervisor decides and does for the link.
 class Authority {
  public:
@@ -53,6 +63,9 @@ class Authority {
   // The run has ended, perhaps by the event that was just recorded: nothing is let through any more, though refusals
   // that are on their way are still recorded.
   virtual bool ended() const { return false; }
+  // Records the event, and holds what it is about until a person decides, nobody did in time, or the run ends. `then`
+  // is called once, perhaps at once, never after the link is gone. The question's event; 0: an answer was there already.
+  virtual Result<uint64_t> ask(event::Event event, AskScope scope, OnAnswer then) = 0;
   // Limits and `programs`. The link records the outcome itself.
   virtual AdmissionVerdict admit(const FlowRequest& request) = 0;
   // Bytes since the last call, for one flow.
@@ -112,6 +125,8 @@ class EgressLink {
   loop::Task<void> watch(bool inspector);
   Result<void> on_notice(const Notice& notice, uint64_t& last_seq, Channel& from, std::string_view worker);
   Result<void> on_admit(const Admit& admit);
+  Result<void> ask_first(const Admit& admit, AdmissionVerdict verdict);
+  Result<void> conclude(const Admit& admit, const AdmissionVerdict& verdict);
   event::Event to_event(const Notice& notice, std::string_view worker) const;
   event::Event admission_event(const Admit& admit, const AdmissionVerdict& verdict) const;
 

@@ -66,6 +66,44 @@ TEST(Egress, ConnectsByNameAndPassesBytesBothWays) {
   play_as_both(script);
 }
 
+TEST(Egress, HoldsWhatAsksUntilAPersonHasDecidedAndResolvesNothingBefore) {
+  Script script;
+  script.policy = policy_of({allow("db.example", 5432, Protocol::tcp), allow("db.example", 5433, Protocol::tcp)});
+  for (policy::NetworkRule& rule : script.policy.network.allow) rule.ask = true;
+  script.servers = [](Servers& servers) {
+    servers.dns("9.9.9.9:53", {{"db.example", {"93.184.216.34"}}});
+    servers.tcp("93.184.216.34:5432", greet_and_echo);
+    servers.tcp("93.184.216.34:5433", greet_and_echo);
+  };
+  // The agent says when it has waited: nothing but the first port is approved, and only then.
+  script.person = [](const event::Event& asked, OnAnswer then) {
+    EXPECT_EQ(asked.kind, "connect");
+    EXPECT_EQ(asked.decision, Decision::ask);
+    EXPECT_EQ(counters().dns_queries, 0);
+    EXPECT_EQ(counters().connections, 0);
+    const bool first = asked.subject == "db.example:5432";
+    then({first, first ? "a person approved it" : "a person denied it", 77});
+  };
+  script.agent = [] {
+    const int denied = connect_to_name("db.example", 5433);
+    if (denied < 0 || !was_reset(denied, "x")) return 1;
+    const int fd = connect_to_name("db.example", 5432);
+    return fd >= 0 && receive_all(fd, 20) == "hello from upstream\n" ? 0 : 2;
+  };
+  script.check = [](const auto& events, const Counters& seen) {
+    EXPECT_EQ(seen.connections, 1);
+    EXPECT_EQ(count_events(events, "connect", Decision::ask), 2);
+    EXPECT_EQ(count_events(events, "connect", Decision::allow, "db.example:5432"), 1);
+    EXPECT_EQ(refusal_of(events, "db.example:5433"), "a person denied it");
+    for (const auto& event : events) {
+      if (event.decision == Decision::ask) continue;
+      const std::string* approval = event.find_evidence("approval");
+      EXPECT_TRUE(approval && *approval == "77") << event.kind;
+    }
+  };
+  play_as_both(script);
+}
+
 TEST(Egress, ConnectsByTheSyntheticIpv6AddressToo) {
   Script script;
   script.policy = policy_of({allow("db.example", 5432, Protocol::tcp)});

@@ -126,6 +126,30 @@ Script rogue_script(std::function<void(Rogue&)> body) {
   return script;
 }
 
+TEST(HostileInspector, HasNoWayPastAQuestion) {
+  Script script = rogue_script([](Rogue& rogue) {
+    rogue.dial(by_name("api.example", 443, 0));
+    rogue.dial(by_name("api.example", 443, 1));  // another rule's index
+    Notice notice;
+    notice.seq = 1;
+    notice.kind = NoticeKind::connect;
+    notice.decision = NoticeDecision::ask;  // a question about a connection is the supervisor's own
+    notice.subject = "harmless.example:443";
+    rogue.send(rogue.supervisor(), notice);
+    Message message;
+    (void)receive_message(rogue.supervisor(), message);
+  });
+  script.policy.network.allow[0].ask = true;
+  script.check = [](const auto& events, const Counters& seen) {
+    EXPECT_EQ(seen.reached, 0);
+    EXPECT_EQ(seen.connections, 0);
+    EXPECT_EQ(seen.dns_queries, 0);
+    EXPECT_EQ(count_events(events, "connect", Decision::ask, "api.example:443"), 1);
+    EXPECT_EQ(count_events(events, "connect", Decision::ask, "harmless.example:443"), 0);
+  };
+  play_as_both(script);
+}
+
 TEST(HostileInspector, ReachesNoNameAddressOrPortBeyondThePolicy) {
   Script script = rogue_script([](Rogue& rogue) {
     for (const int32_t rule : {-1, 0, 1, 2, 1'000'000, INT32_MIN}) {

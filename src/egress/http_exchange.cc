@@ -155,22 +155,45 @@ std::optional<Notice> judge_head(const Exchange& exchange, Notice& allowed) {
   notice.hint = verdict.hint;
   if (!verdict.allowed) return notice;
   notice.decision = NoticeDecision::allow;
+  if (verdict.asks) {
+    notice.decision = NoticeDecision::ask;
+    notice.reason = "the rule asks a person first";
+  }
   allowed = std::move(notice);
   return std::nullopt;
 }
 
-bool stops_secrets(const Inspector& inspector) {
-  return policy::secrets_level(inspector.network()) == policy::InspectionLevel::deny;
+// Held until a person, or the supervisor for them, has decided. True: it must not leave.
+loop::Task<bool> stops_unapproved(Shared exchange, Notice notice) {
+  NoticeSink::Word word = co_await exchange->inspector.notices().decided(notice);
+  if (word.granted && exchange->agent->is_gone()) {
+    word.granted = false;
+    word.reason = "the client had given up before it was approved";
+  }
+  if (word.granted) co_return false;
+  exchange->stopped = unapproved(std::move(notice), word);
+  co_return true;
 }
 
-// What content showed: logged, or the reason to stop. True: it must not pass.
+bool stops_for_certain(const ContentFinding& finding) { return finding.stops && !finding.asks; }
+
+// What content showed: logged, asked about, or the reason to stop. True: it must not pass. Nobody is asked about what
+// stops in any case.
 loop::Task<bool> judge_findings(Shared exchange, std::vector<ContentFinding> findings) {
+  const bool stops_anyway = std::ranges::any_of(findings, stops_for_certain);
   for (ContentFinding& finding : findings) {
-    const bool stops = finding.stops, handled = finding.handled;
+    const bool stops = stops_for_certain(finding), asks = finding.asks, handled = finding.handled;
+    if (asks && stops_anyway) continue;
     Notice notice = content_notice(*exchange, std::move(finding));
     if (stops) {
       exchange->stopped = std::move(notice);
       co_return true;
+    }
+    if (asks) {
+      notice.decision = NoticeDecision::ask;
+      const bool refused = co_await stops_unapproved(exchange, std::move(notice));
+      if (refused) co_return true;
+      continue;
     }
     notice.decision = handled ? NoticeDecision::deny : NoticeDecision::log;
     co_await exchange->inspector.notices().written(std::move(notice));
@@ -208,14 +231,16 @@ loop::Task<Result<BodyPiece>> next_piece(Inspector& inspector, HttpStream& from,
   co_return piece;
 }
 
+policy::InspectionLevel secrets_level(const Inspector& inspector) {
+  return policy::secrets_level(inspector.network());
+}
+
 loop::Task<bool> stops_trailers(Shared exchange, const std::vector<net::HttpField>& trailers) {
   if (!exchange->inspector.searches()) co_return false;
   for (const net::HttpField& field : trailers) {
-    auto found = exchange->inspector.guard()->search_field(field);
-    if (!found) continue;
-    std::vector<ContentFinding> findings;
-    findings.push_back(secret_finding(*found, stops_secrets(exchange->inspector)));
-    if (co_await judge_findings(exchange, std::move(findings))) co_return true;
+    auto findings = secret_findings(exchange->inspector.guard()->search_field(field), secrets_level(exchange->inspector));
+    const bool stops = co_await judge_findings(exchange, std::move(findings));
+    if (stops) co_return true;
   }
   co_return false;
 }
@@ -227,8 +252,8 @@ loop::Task<bool> stops_head(Shared exchange) {
   auto exfiltration = inspector.exfiltration().on_request(exchange->route.to, exchange->head, inspector.loop().now());
   if (exfiltration) findings.push_back(std::move(*exfiltration));
   if (inspector.searches())
-    if (auto found = inspector.guard()->search_head(exchange->head))
-      findings.push_back(secret_finding(*found, stops_secrets(inspector)));
+    std::ranges::move(secret_findings(inspector.guard()->search_head(exchange->head), secrets_level(inspector)),
+                      std::back_inserter(findings));
   if (!exchange->head.upgrade.empty()) {
     auto prepared = prepare_upgrade(exchange->head);
     if (!prepared) findings.push_back({prepared.error().message(), {}, {}, true});
@@ -430,6 +455,12 @@ loop::Task<void> serve_exchange(std::shared_ptr<HttpSession> session, net::Reque
   auto refusal = judge_route(*exchange);
   if (!refusal) refusal = judge_head(*exchange, allowed);
   if (!refusal && co_await stops_head(exchange)) refusal = std::exchange(exchange->stopped, {});
+  if (!refusal && allowed.decision == NoticeDecision::ask) {
+    const bool stops = co_await stops_unapproved(exchange, allowed);
+    if (stops) refusal = std::exchange(exchange->stopped, {});
+    allowed.decision = NoticeDecision::allow;
+    allowed.reason = "a person approved it";
+  }
   if (refusal) {
     co_await refuse_exchange(exchange, std::move(*refusal));
     co_return;

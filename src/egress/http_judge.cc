@@ -40,7 +40,7 @@ std::optional<std::string> host_mismatch(const Destination& to, const net::Reque
 }
 
 RequestVerdict denied(int32_t rule, std::string reason, std::string hint = {}) {
-  return RequestVerdict{false, rule, false, std::move(reason), std::move(hint)};
+  return RequestVerdict{false, false, rule, false, std::move(reason), std::move(hint)};
 }
 
 // Rules by address have no names to look for: the one that admitted the connection decides.
@@ -51,7 +51,7 @@ RequestVerdict judge_by_address(const policy::NetworkRule& rule, const Destinati
   const bool path_fits =
       rule.paths.empty() || std::any_of(rule.paths.begin(), rule.paths.end(),
                                         [&](const std::string& glob) { return policy::path_matches(glob, path); });
-  if (method_fits && path_fits) return RequestVerdict{true, to.rule};
+  if (method_fits && path_fits) return RequestVerdict{true, policy::asks_at_request(rule), to.rule};
   return denied(to.rule, fmt::format("the rule for {} does not allow {} {}", rule.subject(), method, path));
 }
 
@@ -79,8 +79,9 @@ RequestVerdict judge_http_request(const policy::Network& network, const Destinat
   }
   if (to.host.empty()) return judge_by_address(network.allow[static_cast<size_t>(to.rule)], to, head.method, path);
   const policy::Verdict verdict = policy::judge_request(network, to.host, to.port, head.method, path);
-  const bool allowed = verdict.action == policy::Action::allow || verdict.action == policy::Action::log;
-  RequestVerdict out{allowed, verdict.rule, verdict.by_deny_rule, verdict.reason, {}};
+  const bool allowed = verdict.action != policy::Action::deny;
+  RequestVerdict out{allowed, false, verdict.rule, verdict.by_deny_rule, verdict.reason, {}};
+  out.asks = allowed && policy::asks_at_request(network.allow[static_cast<size_t>(verdict.rule)]);
   if (!allowed)
     out.hint = verdict.by_deny_rule
                    ? "a deny rule beats every allow rule"

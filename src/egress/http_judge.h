@@ -13,6 +13,7 @@ namespace stockade::egress {
 
 struct RequestVerdict {
   bool allowed = false;
+  bool asks = false;  // allowed, once a person has approved it
   int32_t rule = -1;
   bool by_deny_rule = false;
   std::string reason;

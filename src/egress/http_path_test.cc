@@ -99,6 +99,32 @@ bool expect_text(const std::string& answer, const std::string& start, const std:
   return false;
 }
 
+TEST(PlainHttp, HoldsEachRequestThatAsksByItself) {
+  Script script;
+  script.policy = policy_of({limited("web.example", {"GET"}, {}), limited("web.example", {"POST"}, {})});
+  script.policy.network.allow[1].ask = true;
+  script.servers = web_world;
+  script.person = [](const event::Event& asked, OnAnswer then) {
+    EXPECT_EQ(*asked.find_evidence("method"), "POST");
+    const bool good = *asked.find_evidence("path") == "/good";
+    then({good, good ? "" : "a person denied it", 0});
+  };
+  script.agent = [] {
+    const std::string rest = " HTTP/1.1\r\nHost: web.example\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+    if (!expect_text(ask(get("/a")), "HTTP/1.1 200", "GET /a 0")) return 1;
+    for (int i = 0; i < 2; ++i)
+      if (!expect_text(ask("POST /good" + rest), "HTTP/1.1 200", "POST /good 5")) return 2;
+    return expect_text(ask("POST /bad" + rest), "HTTP/1.1 403", "a person denied it") ? 0 : 3;
+  };
+  script.check = [](const auto& events, const Counters&) {
+    EXPECT_EQ(count_events(events, "request", Decision::ask), 3) << "one approval, one request";
+    EXPECT_EQ(count_events(events, "request", Decision::allow), 3);
+    EXPECT_EQ(count_events(events, "connect", Decision::ask), 0);
+    EXPECT_EQ(count_events(events, "request", Decision::deny), 1);
+  };
+  play_as_both(script);
+}
+
 TEST(PlainHttp, PassesEveryKindOfBodyAndAnswer) {
   Script script;
   script.policy = policy_of({allow("web.example", 80)});

@@ -49,6 +49,8 @@ class AgentStream : public HttpStream {
   virtual int minor_version() const { return 1; }
   // Called when the agent gives the exchange up, where its version can say so.
   virtual void when_gone(std::function<void()>) {}
+  // The agent has given it up: what was held for long need not be sent any more.
+  virtual bool is_gone() const = 0;
 };
 
 struct IncomingResponse {

@@ -68,6 +68,11 @@ class Inspector::SupervisorSide final : public RecordHandler {
       if (!inspector_.notices_->on_acked(acked)) return fail(ErrorKind::protocol, "an acknowledgement of nothing");
       return {};
     }
+    if (type == RecordType::answered) {
+      STOCKADE_ASSIGN(Answered answered, decoded<Answered>(in));
+      if (!inspector_.notices_->on_answered(std::move(answered))) return fail(ErrorKind::protocol, "an answer to nothing");
+      return {};
+    }
     if (type == RecordType::listeners) {
       STOCKADE_ASSIGN(const Listeners listeners, decoded<Listeners>(in));
       return inspector_.on_listeners(listeners, fds.take_all());

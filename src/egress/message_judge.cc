@@ -21,7 +21,7 @@ void MessageJudge::find_secrets(size_t context, std::vector<ContentFinding>& fin
     const bool told_before = match.end <= context && match.rule != inspect::Match::kBudget;
     if (told_before || match.severity < inspect::Severity::medium) continue;
     findings.push_back(secret_finding(scanner.to_finding(match, inspect::Direction::out, "message", 0),
-                                      means_.stops_secrets));
+                                      means_.secrets_level));
   }
 }
 

@@ -18,7 +18,7 @@ class MessageJudge {
   struct Means {
     ContentGuard* secrets = nullptr;
     const inspect::InjectionDetector* injection = nullptr;
-    bool stops_secrets = true;
+    policy::InspectionLevel secrets_level = policy::InspectionLevel::deny;
     bool stops_injection = true;
   };
   explicit MessageJudge(Means means) : means_(means) {}

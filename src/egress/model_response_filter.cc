@@ -28,7 +28,8 @@ bool judge_call(const Happening& call, MessageJudge::Means means, std::vector<Co
     finding.reason = fmt::format("{} (the model's call of {})", finding.reason, call.name);
     finding.handled = finding.stops;
     refused = refused || finding.stops;
-    finding.stops = false;
+    // Nobody is asked: what the model said is not what leaves, but what comes.
+    finding.stops = finding.asks = false;
     out.push_back(std::move(finding));
   }
   return refused;

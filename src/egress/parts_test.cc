@@ -79,6 +79,9 @@ TEST(Records, SurviveTheWire) {
   const auto sealed = round_trip(Sealed{7, false, "the certificate of api.example: expired", "http/1.1"});
   ASSERT_TRUE(sealed);
   EXPECT_EQ(sealed->reason, "the certificate of api.example: expired");
+  const auto answered = round_trip(Answered{9, true, "a person approved it"});
+  ASSERT_TRUE(answered);
+  EXPECT_TRUE(answered->seq == 9 && answered->granted && answered->reason == "a person approved it");
   EXPECT_EQ(round_trip(AuthorityMade{"-----BEGIN CERTIFICATE-----"})->certificate, "-----BEGIN CERTIFICATE-----");
 }
 

@@ -1,6 +1,7 @@
 #include "egress/plain_judge.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "net/first_bytes.h"
 
@@ -95,7 +96,7 @@ void PlainJudge::search(std::string_view content, bool end, Passed& passed) {
   }
   auto outcome = guard_->feed(content, end);
   passed.leaves += outcome.released;
-  if (outcome.found && !passed.found) passed.found = std::move(outcome.found);
+  std::ranges::move(outcome.found, std::back_inserter(passed.found));
 }
 
 // The log has them before what follows them leaves: once the startup is done, or as soon as bytes add nothing.
@@ -136,8 +137,8 @@ PlainJudge::Passed PlainJudge::judge_client(bool now, bool end) {
   // Facts quote what the client sent, and the log quotes no secret.
   Passed rest = pause();
   passed.leaves += rest.leaves;
-  if (!passed.found) passed.found = std::move(rest.found);
-  if (passed.found) {
+  std::ranges::move(rest.found, std::back_inserter(passed.found));
+  if (!passed.found.empty()) {
     net::StartupFacts bare;
     bare.protocol = passed.facts->protocol;
     bare.tls = passed.facts->tls;

@@ -27,7 +27,7 @@ class PlainJudge {
   struct Passed {
     std::string leaves;
     std::optional<net::StartupFacts> facts;  // must be in the log before these bytes leave
-    std::optional<inspect::Finding> found;   // in what has not left yet
+    std::vector<inspect::Finding> found;     // in what has not left yet
     std::string refusal;                     // not empty: nothing leaves any more
   };
   Passed from_client(std::string_view bytes, bool end);

@@ -401,6 +401,32 @@ TEST(PlainPath, LogsSecretsWhereThePolicySaysSoAndSearchesNothingWhereItSaysOff)
   }
 }
 
+TEST(PlainPath, HoldsASecretUntilAPersonDecides) {
+  for (const bool granted : {true, false}) {
+    auto trust = std::make_shared<Trust>();
+    Script script = world_of(trust, {7000, note_all}, plain("db.example", 7000));
+    script.policy.network.inspect.secrets = policy::InspectionLevel::ask;
+    script.person = [granted](const event::Event& asked, const OnAnswer& then) {
+      EXPECT_EQ(asked.kind, "session");
+      then({granted, granted ? "" : "a person denied it", 0});
+    };
+    script.agent = [granted] {
+      const int fd = connect_to_name("db.example", 7000);
+      End end(fd);
+      if (!end.say("put " + kToken + "\n")) return 1;
+      return granted ? (end.hear("ok") ? 0 : 2) : (end.hear_to_end().empty() ? 0 : 3);
+    };
+    script.check = [granted](const auto& events, const Counters& counters) {
+      EXPECT_EQ(count_events(events, "session", Decision::ask), 1);
+      EXPECT_EQ(counters.received_bytes() == "put " + kToken + "\n", granted);
+      if (granted) return;
+      EXPECT_THAT(std::string(counters.received_bytes()), Not(HasSubstr("glpat")));
+      EXPECT_NE(find_session(events, Decision::deny, "a person denied it"), nullptr);
+    };
+    play(script);
+  }
+}
+
 TEST(PlainPath, PassesThroughUnreadWhereTheRuleSaysSo) {
   auto trust = std::make_shared<Trust>();
   auto rule = plain("db.example", 5432);

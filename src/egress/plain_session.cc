@@ -57,6 +57,24 @@ loop::Task<void> refuse_session(Session session, Notice notice) {
   abort(*session);
 }
 
+// By the policy's word, or a person's: then the session has ended.
+loop::Task<bool> stops_secret(Session session, Notice notice) {
+  Inspector& inspector = session->inspector;
+  const policy::InspectionLevel level = policy::secrets_level(inspector.network());
+  if (level == policy::InspectionLevel::log) {
+    notice.decision = NoticeDecision::log;
+    co_await inspector.notices().written(std::move(notice));
+    co_return false;
+  }
+  if (level == policy::InspectionLevel::ask) {
+    const NoticeSink::Word word = co_await inspector.notices().decided(notice);
+    if (word.granted) co_return false;
+    notice = unapproved(std::move(notice), word);
+  }
+  co_await refuse_session(session, std::move(notice));
+  co_return true;
+}
+
 // Logs what is to be logged, then forwards to `peer`. False: the session has ended.
 loop::Task<bool> let_pass(Session session, PlainJudge::Passed passed, bool to_server) {
   Inspector& inspector = session->inspector;
@@ -64,14 +82,9 @@ loop::Task<bool> let_pass(Session session, PlainJudge::Passed passed, bool to_se
     co_await refuse_session(session, session_malformed(session->to, session->judge.protocol(), passed.refusal));
     co_return false;
   }
-  if (passed.found) {
-    Notice notice = session_secret(session->to, session->judge.protocol(), *passed.found);
-    if (policy::secrets_level(inspector.network()) == policy::InspectionLevel::deny) {
-      co_await refuse_session(session, std::move(notice));
-      co_return false;
-    }
-    notice.decision = NoticeDecision::log;
-    co_await inspector.notices().written(std::move(notice));
+  for (const inspect::Finding& found : passed.found) {
+    const bool stops = co_await stops_secret(session, session_secret(session->to, session->judge.protocol(), found));
+    if (stops) co_return false;
   }
   if (passed.facts) {
     Notice notice = session_begins(session->to, *passed.facts, session->judge.inside_tls());

@@ -83,7 +83,7 @@ loop::Task<void> serve_connect(Inspector& inspector, Connection connection, InBu
     co_await finish_with(inspector, std::move(connection), std::move(reply));
     co_return;
   }
-  auto written = co_await connection.client.write(reply, deadline);
+  auto written = co_await connection.client.write(reply, inspector.loop().now() + kHeadDeadline);
   if (!written) {
     if (ready) inspector.flow_ended(ready->flow, true);
     co_return;
@@ -148,7 +148,7 @@ loop::Task<void> serve_socks(Inspector& inspector, Connection connection, InBuff
     co_return;
   }
   const std::string reply = net::socks_reply(net::SocksReply::succeeded);
-  auto written = co_await connection.client.write(reply, deadline);
+  auto written = co_await connection.client.write(reply, inspector.loop().now() + kHeadDeadline);
   if (!written) {
     if (ready) inspector.flow_ended(ready->flow, true);
     co_return;

@@ -95,7 +95,7 @@ void write_record(WireWriter& out, const Notice& record) {
 void read_record(WireReader& in, Notice& record) {
   record.seq = in.get<uint64_t>();
   record.kind = in.get_enum(NoticeKind::session);
-  record.decision = in.get_enum(NoticeDecision::log);
+  record.decision = in.get_enum(NoticeDecision::ask);
   record.count = in.get<uint32_t>();
   record.rule = in.get<int32_t>();
   record.by_deny_rule = read_flag(in);
@@ -121,6 +121,15 @@ void read_record(WireReader& in, Acked& record) {
   record.seq = in.get<uint64_t>();
   record.event = in.get<uint64_t>();
   record.proceed = read_flag(in);
+}
+
+void write_record(WireWriter& out, const Answered& record) {
+  out.put(record.seq).put(static_cast<uint8_t>(record.granted)).put(cut_text(record.reason, kReasonLimit));
+}
+void read_record(WireReader& in, Answered& record) {
+  record.seq = in.get<uint64_t>();
+  record.granted = read_flag(in);
+  record.reason = in.get_string(kReasonLimit);
 }
 
 void write_record(WireWriter& out, const Listeners& record) { out.put(static_cast<uint8_t>(record.transparent)); }

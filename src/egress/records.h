@@ -3,7 +3,7 @@
 // peer neither read past a message nor keep more than a few kilobytes for each record. A record that does not decode
 // is a protocol error, and the run ends.
 //
-//   inspector → supervisor  notice, drained, authority   supervisor → inspector  acked, listeners, drain
+//   inspector → supervisor  notice, drained, authority   supervisor → inspector  acked, answered, listeners, drain
 //   inspector → dialer      dial, seal_flow, closed   dialer → inspector      dialed (+ the connected descriptor)
 //   dialer → sealer         seal (+ the connected descriptor)   sealer → inspector  sealed (+ the plain side)
 //   dialer → supervisor     admit, notice, traffic supervisor → dialer    admission, acked, cut
@@ -37,8 +37,9 @@ enum class RecordType : uint8_t {
   sealed,
   authority,
   seal_flow,
+  answered,
 };
-inline constexpr RecordType kLastRecord = RecordType::seal_flow;
+inline constexpr RecordType kLastRecord = RecordType::answered;
 
 inline constexpr size_t kHostLimit = 253;
 inline constexpr size_t kSubjectLimit = 400;
@@ -51,7 +52,7 @@ inline constexpr size_t kAlpnNames = 8;
 inline constexpr size_t kAuthorityLimit = 4096;
 
 enum class NoticeKind : uint8_t { connect, request, name, datagram, upstream, session };
-enum class NoticeDecision : uint8_t { allow, deny, log };
+enum class NoticeDecision : uint8_t { allow, deny, log, ask };
 
 // A decision that must be in the log before it takes effect. The supervisor fills in the rule's text and place from
 // its own policy; `rule` is only an index into it.
@@ -77,6 +78,14 @@ struct Acked {
   uint64_t seq = 0;
   uint64_t event = 0;   // its number there
   bool proceed = true;  // false: the run has ended (this very event may have passed a limit), nothing is let through
+};
+
+// What was decided about a notice that asked; after its acknowledgement or before, and in any order.
+struct Answered {
+  static constexpr RecordType kType = RecordType::answered;
+  uint64_t seq = 0;
+  bool granted = false;
+  std::string reason;  // who or what decided
 };
 
 // Comes with the descriptors of net::TransparentListeners, in their order; or with one explicit listener.
@@ -193,6 +202,7 @@ struct Drained {
 
 void write_record(WireWriter& out, const Notice& record);
 void write_record(WireWriter& out, const Acked& record);
+void write_record(WireWriter& out, const Answered& record);
 void write_record(WireWriter& out, const Listeners& record);
 void write_record(WireWriter& out, const Dial& record);
 void write_record(WireWriter& out, const Closed& record);
@@ -211,6 +221,7 @@ inline void write_record(WireWriter&, const Drained&) {}
 // Each reads the fields after the type; a field out of range leaves the reader not ok().
 void read_record(WireReader& in, Notice& record);
 void read_record(WireReader& in, Acked& record);
+void read_record(WireReader& in, Answered& record);
 void read_record(WireReader& in, Listeners& record);
 void read_record(WireReader& in, Dial& record);
 void read_record(WireReader& in, Closed& record);

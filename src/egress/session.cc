@@ -229,13 +229,13 @@ loop::Task<void> serve_unclassified(Inspector& inspector, Connection connection,
 std::optional<Notice> judge_destination(const policy::Network& network, Destination& to) {
   const policy::Verdict verdict = to.host.empty() ? policy::judge_connect(network, to.address, to.port)
                                                   : policy::judge_connect(network, to.host, to.port);
-  if (verdict.action == policy::Action::allow || verdict.action == policy::Action::log) {
+  // What asks is asked for by the supervisor, when the dialer wants to connect.
+  if (verdict.action != policy::Action::deny) {
     to.rule = verdict.rule;
     return std::nullopt;
   }
   Notice notice =
       make_notice(to, verdict.reason, verdict.by_deny_rule ? "a deny rule beats every allow rule" : allow_hint(to));
-  if (verdict.action == policy::Action::ask) notice.reason = "the rule asks a person, and approvals are not built yet";
   notice.rule = verdict.rule;
   notice.by_deny_rule = verdict.by_deny_rule;
   return notice;

@@ -1,5 +1,7 @@
 #include "egress/upstream_pool.h"
 
+#include "policy/decision.h"
+
 namespace stockade::egress {
 
 namespace {
@@ -13,7 +15,8 @@ UpstreamPool::Key UpstreamPool::key_of(const Route& route) const {
   Key key{route.to.subject(), route.sealed, route.http2, Endpoint{}};
   const auto rule = static_cast<size_t>(route.to.rule);
   const auto& allow = inspector_.network().allow;
-  if (rule >= allow.size() || !allow[rule].programs.empty()) key.client = route.client;
+  if (rule >= allow.size() || !allow[rule].programs.empty() || policy::asks_at_connect(allow[rule]))
+    key.client = route.client;
   return key;
 }
 

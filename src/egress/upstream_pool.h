@@ -1,7 +1,7 @@
 // The connections to servers that carry the agent's requests, over all its connections: HTTP/1 ones that are idle, and
 // HTTP/2 ones, whose streams are shared. A connection serves only the destination that the dialer made it for, and what
-// was agreed on for it: TLS or not, HTTP/2 offered or not. Where a rule names programs it serves one connection of the
-// agent only, for the dialer judged that one's program.
+// was agreed on for it: TLS or not, HTTP/2 offered or not. Where a rule names programs or asks a person it serves one
+// connection of the agent only, for that one was judged.
 //
 // Idle HTTP/1 connections are kept for kUpstreamIdle, at most kUpstreamsIdle of them, the oldest goes. One thread.
 #pragma once
@@ -51,7 +51,7 @@ class UpstreamPool {
     std::string subject;
     bool sealed = false;
     bool http2 = false;
-    Endpoint client;  // only where programs are named
+    Endpoint client;  // only where programs are named or a person is asked
     auto operator<=>(const Key&) const = default;
   };
   struct Idle {

@@ -20,6 +20,8 @@ class Wire {
 
   int get() const { return socket_.get(); }
   explicit operator bool() const { return static_cast<bool>(socket_); }
+  // See AsyncFd::peer_ended().
+  bool peer_ended() const { return !socket_ || socket_.peer_ended(); }
   bool is_tls() const { return tls_ != nullptr; }
   void close() { socket_.close(); }
   // Out of a wire in the clear, for a relay.

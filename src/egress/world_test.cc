@@ -100,6 +100,12 @@ class TestAuthority final : public Authority {
     return events.size();
   }
   bool ended() const override { return ended_; }
+  Result<uint64_t> ask(event::Event event, AskScope, OnAnswer then) override {
+    events.push_back(event);
+    const uint64_t number = events.size();
+    script_.person(event, std::move(then));
+    return number;
+  }
   AdmissionVerdict admit(const FlowRequest& request) override { return script_.admit(request); }
   void traffic(const Traffic& traffic) override {
     out += traffic.out;

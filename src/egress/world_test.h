@@ -43,6 +43,10 @@ struct Script {
   std::function<void(Servers&)> servers;
   std::function<int()> agent;  // 0: as expected
   std::function<AdmissionVerdict(const FlowRequest&)> admit = [](const FlowRequest&) { return AdmissionVerdict{}; };
+  // What a person says to a question; may keep it. Without one nobody is expected to be asked.
+  std::function<void(const event::Event&, OnAnswer)> person = [](const event::Event&, const OnAnswer& then) {
+    then({false, "nobody is asked in this test", 0});
+  };
   std::function<void(const std::vector<event::Event>&, const Counters&)> check;  // EXPECTs run in the child
   EgressLink::Workers workers = {run_inspector, run_sealer};
   std::string ends_at = {};     // the first allowed event of this kind passes a limit

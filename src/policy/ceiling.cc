@@ -199,6 +199,8 @@ class Narrowing {
     at_most(own.names, most.names, {}, "limits.names", number, own.where, most.where);
     at_most(own.bytes_out, most.bytes_out, {}, "limits.bytes_out", format_size, own.where, most.where);
     at_most(own.denials, most.denials, {}, "limits.denials", number, own.where, most.where);
+    at_most(own.approval, most.approval, std::optional(kDefaultApprovalTime), "limits.approval", format_duration,
+            own.where, most.where);
   }
 
   Policy& policy_;

@@ -34,14 +34,14 @@ Verdict denied_by(const NetworkRule& rule, size_t index, const std::string& subj
           fmt::format("network.deny names {} ({})", rule.subject(), subject), rule.where};
 }
 
-// Among the rules that match, the one that decides: ask beats allow, a rule for any program stands before one that is
-// limited to some, one for the very name before a wildcard, one that opens TLS before one that does not.
+// Among the rules that match, the one that decides: one that `asks` beats one that does not, a rule for any program stands
+// before one that is limited to some, one for the very name before a wildcard, one that opens TLS before one that does not.
 template <typename Matches>
-int deciding_rule(const Network& network, Matches matches) {
+int deciding_rule(const Network& network, bool (*asks)(const NetworkRule&), Matches matches) {
   int best = -1;
   const auto rank = [&](int index) {
     const NetworkRule& rule = network.allow[static_cast<size_t>(index)];
-    return (rule.ask ? 0 : 8) + (rule.programs.empty() ? 0 : 4) + (rule.host.starts_with("*.") ? 2 : 0) +
+    return (asks(rule) ? 0 : 8) + (rule.programs.empty() ? 0 : 4) + (rule.host.starts_with("*.") ? 2 : 0) +
            (rule.tls == TlsMode::passthrough ? 1 : 0);
   };
   for (size_t i = 0; i < network.allow.size(); ++i) {
@@ -51,9 +51,9 @@ int deciding_rule(const Network& network, Matches matches) {
   return best;
 }
 
-Verdict allowed_by(const Network& network, int index, const std::string& subject) {
+Verdict allowed_by(const Network& network, bool (*asks)(const NetworkRule&), int index, const std::string& subject) {
   const NetworkRule& rule = network.allow[static_cast<size_t>(index)];
-  return {rule.ask ? Action::ask : Action::allow, index, false,
+  return {asks(rule) ? Action::ask : Action::allow, index, false,
           fmt::format("network.allow names {} ({})", rule.subject(), subject), rule.where};
 }
 
@@ -110,10 +110,10 @@ Verdict judge_connect(const Network& network, std::string_view host, uint16_t po
         port_matches(rule.ports, port, true))
       return denied_by(rule, i, subject);
   }
-  const int best = deciding_rule(network, [&](const NetworkRule& rule) {
+  const int best = deciding_rule(network, asks_at_connect, [&](const NetworkRule& rule) {
     return !rule.address && host_matches(rule.host, host) && port_matches(rule.ports, port, false);
   });
-  if (best >= 0) return allowed_by(network, best, subject);
+  if (best >= 0) return allowed_by(network, asks_at_connect, best, subject);
   Verdict verdict{Action::deny, -1, false, fmt::format("no rule of network.allow names {}", host), network.where};
   for (const NetworkRule& rule : network.allow) {
     if (rule.address || !host_matches(rule.host, host)) continue;
@@ -137,13 +137,13 @@ Verdict judge_connect(const Network& network, const IpAddress& address, uint16_t
   if (const NetworkRule* rule = denied_address(network, address, port))
     return denied_by(*rule, static_cast<size_t>(rule - network.deny.data()), subject);
   const NetworkRule* too_broad = nullptr;
-  const int best = deciding_rule(network, [&](const NetworkRule& rule) {
+  const int best = deciding_rule(network, asks_at_connect, [&](const NetworkRule& rule) {
     if (!rule.address || !rule.address->contains(address) || !port_matches(rule.ports, port, false)) return false;
     if (names_forbidden(*rule.address, address)) return true;
     too_broad = &rule;
     return false;
   });
-  if (best >= 0) return allowed_by(network, best, subject);
+  if (best >= 0) return allowed_by(network, asks_at_connect, best, subject);
   if (too_broad != nullptr)
     return {Action::deny, -1, false,
             fmt::format("{} is {}: {} does not name exactly that", address.to_string(), forbidden_range(address)->what,
@@ -162,11 +162,12 @@ Verdict judge_request(const Network& network, std::string_view host, uint16_t po
         method_and_path_match(rule, method, path))
       return denied_by(rule, i, subject);
   }
-  const int best = deciding_rule(network, [&](const NetworkRule& rule) {
+  const auto asks = [](const NetworkRule& rule) { return rule.ask; };
+  const int best = deciding_rule(network, asks, [&](const NetworkRule& rule) {
     return !rule.address && host_matches(rule.host, host) && port_matches(rule.ports, port, false) &&
            method_and_path_match(rule, method, path);
   });
-  if (best >= 0) return allowed_by(network, best, subject);
+  if (best >= 0) return allowed_by(network, asks, best, subject);
   Verdict connect = judge_connect(network, host, port);
   if (connect.action == Action::deny) return connect;
   return {Action::deny, -1, false, fmt::format("no rule for {}:{} allows {} {}", host, port, method, path),
@@ -193,6 +194,12 @@ bool admits_graphql(const GraphqlLimit& limit, std::string_view operation, const
 }
 
 bool reads_plain(const NetworkRule& rule) { return rule.protocol == Protocol::tcp && rule.tls != TlsMode::passthrough; }
+
+bool asks_at_request(const NetworkRule& rule) {
+  return rule.ask && (!rule.methods.empty() || !rule.paths.empty());
+}
+
+bool asks_at_connect(const NetworkRule& rule) { return rule.ask && !asks_at_request(rule); }
 
 bool is_intercepted(const NetworkRule& rule) {
   return rule.tls == TlsMode::inspect && (rule.protocol == Protocol::automatic || rule.protocol == Protocol::tls);
@@ -229,6 +236,11 @@ bool inspects_injection(const Network& network) {
   return injection_level(network) != InspectionLevel::off && reads_content(network);
 }
 
+bool asks(const Network& network) {
+  return std::ranges::any_of(network.allow, &NetworkRule::ask) ||
+         (inspects_secrets(network) && secrets_level(network) == InspectionLevel::ask);
+}
+
 std::string_view to_string(InspectionLevel level) {
   constexpr std::string_view kLevels[] = {"off", "log", "redact", "ask", "deny"};
   return kLevels[static_cast<size_t>(level)];
@@ -239,6 +251,11 @@ std::string to_string(const GraphqlLimit& limit) {
   if (!limit.operations.empty()) text += fmt::format(": {}", join_words(limit.operations));
   if (!limit.fields.empty()) text += fmt::format(", with the fields {}", join_words(limit.fields));
   return text;
+}
+
+std::string_view to_string(Action action) {
+  constexpr std::string_view kActions[] = {"allow", "log", "ask", "redact", "deny", "pause", "kill"};
+  return kActions[static_cast<size_t>(action)];
 }
 
 bool intercepts(const Network& network) {

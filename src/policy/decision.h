@@ -51,6 +51,12 @@ bool reads_plain(const NetworkRule& rule);
 bool is_intercepted(const NetworkRule& rule);
 bool intercepts(const Network& network);
 
+// When a rule with `ask: true` asks: about each connection; or, where methods or paths limit it, about each request.
+bool asks_at_connect(const NetworkRule& rule);
+bool asks_at_request(const NetworkRule& rule);
+// Whether anything may ask: a rule, or a secret in a request.
+bool asks(const Network& network);
+
 // What is done about a secret in a request, and whether any rule lets us read requests at all.
 InspectionLevel secrets_level(const Network& network);
 InspectionLevel injection_level(const Network& network);

@@ -199,6 +199,53 @@ TEST(Graphql, IsAdmittedByOperationAndTopLevelFields) {
   EXPECT_EQ(to_string(limit), "GraphQL: query, with the fields viewer");
 }
 
+TEST(Ask, BeatsAllowWhateverTheOrderAndDenyBeatsAsk) {
+  const Policy policy = load(R"(network:
+  allow:
+    - { host: api.example.com, tls: passthrough }
+    - { host: "*.example.com", tls: passthrough, ask: true }
+    - { address: 192.0.2.0/24, tls: passthrough, ask: true }
+  deny: [{ host: evil.example.com }]
+)");
+  EXPECT_EQ(judge_connect(policy.network, "api.example.com", 443).action, Action::ask);
+  EXPECT_EQ(judge_connect(policy.network, "api.example.com", 443).rule, 1);
+  EXPECT_EQ(judge_connect(policy.network, "evil.example.com", 443).action, Action::deny);
+  EXPECT_TRUE(asks(policy.network));
+  EXPECT_TRUE(asks_at_connect(policy.network.allow[2]));
+  EXPECT_FALSE(asks(load("network: { allow: [{ host: a.example, tls: passthrough }] }\n").network));
+}
+
+TEST(Ask, WithMethodsOrPathsIsAboutTheRequestAndLeavesTheConnectionAlone) {
+  const Policy policy = load(R"(network:
+  allow:
+    - { host: api.example, ports: [80], protocol: http, methods: [GET] }
+    - { host: api.example, ports: [80], protocol: http, methods: [POST], ask: true }
+    - { host: api.example, ports: [80], protocol: http, paths: [/admin/**], ask: true }
+)");
+  const auto action = [&](const char* method, const char* path) {
+    return judge_request(policy.network, "api.example", 80, method, path).action;
+  };
+  EXPECT_EQ(judge_connect(policy.network, "api.example", 80).action, Action::allow);
+  EXPECT_EQ(action("GET", "/"), Action::allow);
+  EXPECT_EQ(action("POST", "/"), Action::ask);
+  EXPECT_EQ(action("GET", "/admin/x"), Action::ask);
+  EXPECT_EQ(action("DELETE", "/"), Action::deny);
+}
+
+TEST(Ask, IsAResultThatThePolicysTestsCanExpect) {
+  const Policy policy = load(R"(network: { allow: [{ host: a.example, tls: passthrough, ask: true }] }
+tests:
+  - { connect: "a.example:443", expect: ask }
+  - { connect: "a.example:443", expect: allow }
+  - { connect: "a.example:443", expect: deny }
+)");
+  const auto results = run_tests(policy);
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_TRUE(results[0].passed);
+  EXPECT_FALSE(results[1].passed);
+  EXPECT_FALSE(results[2].passed);
+}
+
 TEST(Files, AreJudgedByTheLongestMountAndHiddenBeatsAll) {
   const Policy policy = load(R"(files:
   - { host: /srv/project, at: /work, access: write }

@@ -26,7 +26,8 @@ std::string rule_text(const NetworkRule& rule) {
   if (!rule.programs.empty()) text += fmt::format(", from {}", join_words(rule.programs));
   constexpr const char* kProtocols[] = {"", ", TLS", ", plain HTTP", ", any protocol"};
   text += rule.speaks.empty() ? std::string(kProtocols[static_cast<int>(rule.protocol)]) : ", " + rule.speaks;
-  return rule.tls == TlsMode::passthrough ? text + ", TLS passing through" : text;
+  if (rule.tls == TlsMode::passthrough) text += ", TLS passing through";
+  return rule.ask ? text + ", when a person approves it" : text;
 }
 
 std::string_view access_text(Access access) {
@@ -250,6 +251,7 @@ class Comparison {
     ceiling("names", a.names, b.names, {}, number);
     ceiling("bytes sent", a.bytes_out, b.bytes_out, {}, format_size);
     ceiling("refusals", a.denials, b.denials, {}, number);
+    ceiling("time for an approval", a.approval, b.approval, std::optional(kDefaultApprovalTime), format_duration);
   }
 
   const Policy& before_;

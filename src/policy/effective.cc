@@ -199,13 +199,14 @@ class Writer {
     count("names", limits.names);
     size("bytes_out", limits.bytes_out);
     count("denials", limits.denials);
+    if (limits.approval) json_.key("approval").string(format_duration(*limits.approval));
     json_.close('}');
   }
 
   void self_test(const Test& test) {
     constexpr const char* kSubjects[] = {"connect", "read", "write", "exec"};
     json_.open('{').key(kSubjects[static_cast<int>(test.subject)]).string(test.value);
-    json_.key("expect").string(test.expect == Action::allow ? "allow" : "deny").close('}');
+    json_.key("expect").string(to_string(test.expect)).close('}');
   }
 
   const Policy& policy_;

@@ -162,9 +162,7 @@ class Explanation {
     say("Private, local and metadata addresses are refused, also behind an allowed name, unless a rule names them.");
     if (inspects_secrets(network))
       say("Requests and plain protocols that can be read are searched for secrets: {}{}.",
-          secrets_level(network) == InspectionLevel::deny ? "what holds any is refused"
-                                                          : "what is found is logged, and passes",
-          network.inspect.secrets ? "" : " (default)");
+          secrets_text(secrets_level(network)), network.inspect.secrets ? "" : " (default)");
     if (inspects_injection(network))
       say("Responses that can be read are searched for orders to the model: {}{}.",
           injection_level(network) == InspectionLevel::deny
@@ -172,6 +170,10 @@ class Explanation {
               : "what is found is logged, and passes",
           network.inspect.injection ? "" : " (default)");
     if (reads_content(network)) judged_requests(network);
+    if (asks(network))
+      say("What asks a person waits for `stockade approve`, at most {}, then it is refused. Who approves sees names, "
+          "ports, methods and paths, no content; a plausible lie is approved as well.",
+          format_duration(policy_.limits.approval.value_or(kDefaultApprovalTime)));
     for (const std::string& file : network.trust)
       say("Servers may also prove themselves by the authorities in {}.", file);
     if (network.resolver) say("Names are resolved by {}.", network.resolver->to_string());
@@ -199,6 +201,12 @@ class Explanation {
           network.inspect.exfiltration ? "" : " (default)");
   }
 
+  static const char* secrets_text(InspectionLevel level) {
+    if (level == InspectionLevel::deny) return "what holds any is refused";
+    return level == InspectionLevel::ask ? "what holds any waits until a person approves it"
+                                         : "what is found is logged, and passes";
+  }
+
   void allow_rule(const NetworkRule& rule) {
     constexpr const char* kProtocols[] = {"TLS that passes through, or plain HTTP", "TLS that passes through",
                                           "plain HTTP, whose Host, method and path are judged",
@@ -223,6 +231,8 @@ class Explanation {
       for (const Cidr& range : rule.addresses) ranges.push_back(range.to_string());
       text += fmt::format("; it may resolve into {}", join_words(ranges));
     }
+    if (asks_at_connect(rule)) text += "; each connection once a person has approved it";
+    if (asks_at_request(rule)) text += "; each such request once a person has approved it";
     say("{}.", text);
   }
 

@@ -13,7 +13,7 @@ constexpr std::string_view kInterception = "it comes with TLS interception";
 constexpr std::string_view kGateway = "it comes with the MCP gateway";
 constexpr std::string_view kBroker = "it comes with the secret broker; until then an agent's login stays outside";
 constexpr std::string_view kRuntimes = "it comes with the other runtimes; the native one shows the host's system";
-constexpr std::string_view kRules = "it comes with rules and approvals; `limits` work";
+constexpr std::string_view kRules = "it comes with rules; `limits` work";
 
 constexpr Key kRoot[] = {{"version"},
                          {"name"},
@@ -50,7 +50,7 @@ constexpr Key kInspect[] = {{"secrets"}, {"injection"}, {"fetched_urls"}, {"exfi
 constexpr Key kFile[] = {{"host"}, {"at"}, {"access"}, {"exec"}, {"bridge"}, {"sockets"}, {"reason"}};
 constexpr Key kSecret[] = {{"from", kBroker}, {"hosts", kBroker}};
 constexpr Key kLimits[] = {{"time"},      {"tool_calls", kInterception}, {"requests"}, {"connections"}, {"names"},
-                           {"bytes_out"}, {"tokens", kInterception},     {"denials"}};
+                           {"bytes_out"}, {"tokens", kInterception},     {"denials"},  {"approval"}};
 constexpr Key kRule[] = {
     {"name", kRules}, {"tool", kRules}, {"more_than", kRules}, {"within", kRules}, {"then", kRules}};
 constexpr Key kAudit[] = {{"record_terminal"}, {"export"}};

@@ -57,6 +57,7 @@ void load_limits(Reader& reader, const Node& node, LoadOutcome& out) {
   Limits& limits = out.policy.limits;
   limits.where = reader.at(node);
   if (const Node* time = fields["time"]) limits.time = reader.duration(*time, "limits.time");
+  if (const Node* approval = fields["approval"]) limits.approval = reader.duration(*approval, "limits.approval");
   if (const Node* bytes = fields["bytes_out"]) limits.bytes_out = reader.size(*bytes, "limits.bytes_out", 1);
   const auto counter = [&](const char* key, std::optional<uint64_t>& slot) {
     if (const Node* value = fields[key]) slot = reader.count(*value, fields.path(key), 1, uint64_t{1} << 53);

@@ -287,7 +287,8 @@ class RuleEntry {
     }
     if (const Node* ask = fields_["ask"]) {
       const auto on = reader_.boolean(*ask, fields_.path("ask"));
-      if (on && *on) reader_.unbuilt(*ask, fields_.path("ask") + ": true", "approvals come with the monitor");
+      if (!on) bad_ = true;
+      rule_.ask = on.value_or(false);
     }
   }
 
@@ -381,11 +382,15 @@ void load_inspect(Reader& reader, const Node& node, Inspection& inspection) {
     if (std::string_view(key) == "injection") level_of = &inspection.injection;
     if (std::string_view(key) == "fetched_urls") level_of = &inspection.fetched_urls;
     if (std::string_view(key) == "exfiltration") level_of = &inspection.exfiltration;
+    const bool may_ask = level_of == &inspection.secrets;
     const bool built = wanted == InspectionLevel::off ||
-                       (level_of && (wanted == InspectionLevel::log || wanted == InspectionLevel::deny));
+                       (level_of && (wanted == InspectionLevel::log || wanted == InspectionLevel::deny)) ||
+                       (may_ask && wanted == InspectionLevel::ask);
     if (!built)
       reader.unbuilt(*level, fmt::format("{}: {}", inspect.path(key), level->text),
-                     level_of ? "write `off`, `log` or `deny`" : "write `off`");
+                     may_ask    ? "write `off`, `log`, `ask` or `deny`"
+                     : level_of ? "write `off`, `log` or `deny`"
+                                : "write `off`");
     else if (level_of)
       *level_of = wanted;
   }

@@ -110,6 +110,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"program_path", v1("tools: { programs: { allow: [bin/sh] } }\n"), "p.yaml:2:30",
                 "neither a name nor an absolute path"},
         Refused{"test_without_subject", v1("tests: [{ expect: deny }]\n"), "p.yaml:2:9", "exactly one"},
+        Refused{"test_asking_for_a_program", v1("tests: [{ exec: a, expect: ask }]\n"), "p.yaml:2:28",
+                "only a connection can wait for approval"},
         Refused{"test_host", v1("tests: [{ connect: evil.example, expect: deny }]\n"), "p.yaml:2:20", "HOST:PORT"}),
     [](const auto& info) { return info.param.name; });
 
@@ -209,7 +211,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "`secrets` is not built yet"},
         Refused{"redact", v1("network: { inspect: { secrets: redact } }\n"), "p.yaml:2:32", "is not built yet"},
         Refused{"injection", v1("network: { inspect: { injection: redact } }\n"), "p.yaml:2:34", "is not built yet"},
-        Refused{"ask", allow("{ host: a.example, tls: passthrough, ask: true }"), "p.yaml:4:49", "is not built yet"},
+        Refused{"injection_ask", v1("network: { inspect: { injection: ask } }\n"), "p.yaml:2:34", "is not built yet"},
         Refused{"rules", v1("rules: []\n"), "p.yaml:2:1", "`rules` is not built yet"},
         Refused{"tool_calls", v1("limits: { tool_calls: 10 }\n"), "p.yaml:2:11",
                 "`limits.tool_calls` is not built yet"},
@@ -219,8 +221,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"runtime", v1("sandbox: { runtime: runsc }\n"), "p.yaml:2:21", "runsc` is not built yet"},
         Refused{"image", v1("sandbox: { image: debian }\n"), "p.yaml:2:12", "`sandbox.image` is not built yet"},
         Refused{"rootfs", v1("sandbox: { rootfs: /x }\n"), "p.yaml:2:12", "`sandbox.rootfs` is not built yet"},
-        Refused{"canaries", v1("canaries: true\n"), "p.yaml:2:1", "`canaries` is not built yet"},
-        Refused{"expecting_ask", v1("tests: [{ exec: a, expect: ask }]\n"), "p.yaml:2:28", "is not built yet"}),
+        Refused{"canaries", v1("canaries: true\n"), "p.yaml:2:1", "`canaries` is not built yet"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(Loader, OpensTlsWhereARuleDoesNotSay) {
@@ -296,7 +297,7 @@ files:
   - { host: ~/inbox/./today//, access: read, bridge: true, reason: because }
   - { host: /data/output, at: /output, access: write-only, exec: false }
   - { host: "**/.env", access: hide }
-limits: { time: 300s, requests: 1000, connections: 10, names: 50, bytes_out: 50MiB, denials: 20 }
+limits: { time: 300s, requests: 1000, connections: 10, names: 50, bytes_out: 50MiB, denials: 20, approval: 90s }
 audit: { record_terminal: false, export: [] }
 tests:
   - { connect: "evil.example:443", expect: deny }

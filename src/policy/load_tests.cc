@@ -6,6 +6,7 @@ namespace stockade::policy {
 
 void load_tests(Reader& reader, const Node& node, const Surroundings& surroundings, LoadOutcome& out) {
   constexpr std::string_view kExpect[] = {"allow", "deny", "ask"};
+  constexpr Action kActions[] = {Action::allow, Action::deny, Action::ask};
   constexpr std::pair<const char*, TestSubject> kSubjects[] = {{"connect", TestSubject::connect},
                                                                {"read", TestSubject::read},
                                                                {"write", TestSubject::write},
@@ -62,14 +63,17 @@ void load_tests(Reader& reader, const Node& node, const Surroundings& surroundin
     }
     const Node* expect = fields["expect"];
     if (expect == nullptr) {
-      reader.error(item, fmt::format("`{}` is missing", fields.path("expect")), "allow or deny");
+      reader.error(item, fmt::format("`{}` is missing", fields.path("expect")), "allow, ask or deny");
       continue;
     }
     const auto chosen = reader.choice(*expect, fields.path("expect"), kExpect);
-    if (chosen && *chosen == 2)
-      reader.unbuilt(*expect, fields.path("expect") + ": ask", "approvals come with the monitor");
-    if (!chosen || *chosen == 2 || !good) continue;
-    test.expect = *chosen == 0 ? Action::allow : Action::deny;
+    if (chosen && kActions[*chosen] == Action::ask && test.subject != TestSubject::connect) {
+      reader.error(*expect, fmt::format("`{}`: only a connection can wait for approval", fields.path("expect")),
+                   "allow or deny");
+      good = false;
+    }
+    if (!chosen || !good) continue;
+    test.expect = kActions[*chosen];
     out.policy.tests.push_back(std::move(test));
   }
 }

@@ -82,6 +82,7 @@ void merge_limits(Limits& lower, Limits&& upper) {
   override_with(lower.names, upper.names);
   override_with(lower.bytes_out, upper.bytes_out);
   override_with(lower.denials, upper.denials);
+  override_with(lower.approval, upper.approval);
   if (upper.where.line != 0) lower.where = std::move(upper.where);
 }
 

@@ -123,6 +123,7 @@ struct NetworkRule {
 // What is done about what content shows, from nothing to the refusal of the message.
 enum class InspectionLevel { off, log, redact, ask, deny };
 std::string_view to_string(InspectionLevel level);
+std::string_view to_string(Action action);
 
 // Of what can be read: plain HTTP, TLS that is opened, and other protocols that are not passed through.
 struct Inspection {
@@ -160,6 +161,8 @@ struct FileRule {
 
 // ---- wall 5: limits
 // --------------------------------------------------------------------------------------------------
+inline constexpr std::chrono::milliseconds kDefaultApprovalTime = std::chrono::minutes(5);
+
 struct Limits {
   std::optional<std::chrono::milliseconds> time;
   std::optional<uint64_t> requests;
@@ -167,6 +170,7 @@ struct Limits {
   std::optional<uint64_t> names;  // new names that may be asked of the resolver
   std::optional<uint64_t> bytes_out;
   std::optional<uint64_t> denials;  // different refusals; equal ones fold
+  std::optional<std::chrono::milliseconds> approval;  // what asks a person waits so long, then it is denied
   Location where;
 };
 

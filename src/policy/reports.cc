@@ -95,7 +95,7 @@ Report test_report(const std::string& file, const Surroundings& surroundings) {
   size_t failed = 0;
   for (const TestResult& result : run_tests(layered.policy)) {
     failed += result.passed ? 0 : 1;
-    const char* expected = result.test->expect == Action::allow ? "allow" : "deny";
+    const std::string_view expected = to_string(result.test->expect);
     report.text += fmt::format("{} {} → {}: {}\n", result.passed ? "ok    " : "FAILED", describe(*result.test),
                                expected, result.verdict.reason);
     json.open('{').key("test").string(describe(*result.test)).key("expect").string(expected);

@@ -36,7 +36,7 @@ std::vector<TestResult> run_tests(const Policy& policy) {
   results.reserve(policy.tests.size());
   for (const Test& test : policy.tests) {
     Verdict verdict = judge(policy, test);
-    const bool passed = (verdict.action == Action::allow) == (test.expect == Action::allow);
+    const bool passed = verdict.action == test.expect;
     results.push_back({&test, std::move(verdict), passed});
   }
   return results;
@@ -49,7 +49,7 @@ Diagnostics failed_tests(const Policy& policy) {
     failures.push_back(
         {result.test->where,
          fmt::format("the policy's test fails: {}: expected {}, but {}", describe(*result.test),
-                     result.test->expect == Action::allow ? "allow" : "deny", result.verdict.reason),
+                     to_string(result.test->expect), result.verdict.reason),
          result.verdict.where.file.empty() ? "" : fmt::format("see {}", result.verdict.where.to_string())});
   }
   return failures;

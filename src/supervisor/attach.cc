@@ -17,6 +17,7 @@
 #include "policy/decision.h"
 #include "policy/effective.h"
 #include "sandbox/seccomp_filter.h"
+#include "supervisor/approval_desk.h"
 #include "supervisor/attach_entry.h"
 #include "supervisor/attach_survey.h"
 #include "supervisor/control_socket.h"
@@ -89,6 +90,9 @@ class Attachment final : public ControlHandler, public egress::Authority {
   // egress::Authority
   Result<uint64_t> record(Event event) override;
   bool ended() const override { return lost_ || ended_by_.has_value(); }
+  Result<uint64_t> ask(Event event, egress::AskScope scope, egress::OnAnswer then) override {
+    return approvals_->ask(std::move(event), scope, std::move(then));
+  }
   egress::AdmissionVerdict admit(const egress::FlowRequest& request) override;
   void traffic(const egress::Traffic& traffic) override;
   void worker_failed(std::string_view worker, std::string reason) override;
@@ -99,11 +103,18 @@ class Attachment final : public ControlHandler, public egress::Authority {
   Result<std::string> control_pause(const std::string& who) override;
   Result<std::string> control_resume(const std::string& who) override;
   Result<std::string> control_kill(const std::string& who, const std::string& reason) override;
+  Result<std::string> control_approvals() override { return approvals_->list(); }
+  Result<std::string> control_decide(const std::string& who, uint64_t event, bool granted,
+                                     const std::string& reason) override {
+    return approvals_->decide(event, granted, who, reason);
+  }
 
  private:
   Result<void> start();
   Result<void> open_directory();
   Result<void> open_log();
+  void open_approvals();
+  Result<event::AuditLog::Recorded> write(const Event& event);
   Result<void> start_workers();
   Result<void> keep_authority();
   Result<void> record_takeover(const AttachSurvey& survey);
@@ -133,6 +144,7 @@ class Attachment final : public ControlHandler, public egress::Authority {
   std::optional<net::Takeover> taken_;
   Fd closed_links_;                   // the socket that an nft table of ours lives with
   std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
+  std::optional<ApprovalDesk> approvals_;
   std::unique_ptr<egress::EgressLink> egress_;
   std::unique_ptr<ControlServer> control_;
   std::optional<ProgramLookup> programs_;
@@ -175,6 +187,17 @@ Result<void> Attachment::open_log() {
                             {"target", settings_.target.words}};
   STOCKADE_ASSIGN(log_, event::AuditLog::start(std::move(options)));
   return {};
+}
+
+void Attachment::open_approvals() {
+  ApprovalDesk::Host host;
+  // Questions and answers count for no limit: what follows from them does.
+  host.record = [this](const Event& event) -> Result<uint64_t> {
+    STOCKADE_ASSIGN(const auto recorded, write(event));
+    return recorded.seq;
+  };
+  host.announce = [this](const Event& asked) { settings_.say(waiting_line(directory_->id(), asked)); };
+  approvals_.emplace(*loop_, policy_.limits.approval.value_or(policy::kDefaultApprovalTime), std::move(host));
 }
 
 Result<void> Attachment::start_workers() {
@@ -232,6 +255,7 @@ Result<void> Attachment::start() {
   STOCKADE_TRY(open_directory());
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
+  open_approvals();
   STOCKADE_TRY(start_workers());
   STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
   STOCKADE_ASSIGN(taken_, entry.take_over(survey.closed_ports));
@@ -265,6 +289,7 @@ void Attachment::end(EndedBy ended_by, std::string sentence, Fate fate) {
   fate_ = fate;
   // Both ends of every connection are theirs: with them, all of it stops.
   if (egress_) egress_->dismiss();
+  if (approvals_) approvals_->close();
   loop_->stop();
 }
 
@@ -277,6 +302,7 @@ void Attachment::lose(std::string part, std::string reason) {
   if (ended()) return;
   lost_ = EndedBy{EndCause::error, std::move(part)};
   egress_->dismiss();
+  approvals_->close();
   const std::string what = fmt::format("the {} failed: {}", lost_->name, reason);
   if (settings_.loss != Loss::cut) return end(*lost_, what, settings_.loss == Loss::kill ? Fate::die : Fate::live);
   (void)log_->record(control_event("lost", Decision::deny, lost_->name, what + "; the target is cut off"));
@@ -284,13 +310,16 @@ void Attachment::lose(std::string part, std::string reason) {
   settings_.say(what + "; the target has no network until you detach (Ctrl-C) or kill it (stockade kill)");
 }
 
+Result<event::AuditLog::Recorded> Attachment::write(const Event& event) {
+  auto recorded = log_->record(event);
+  if (!recorded) lose("log", recorded.error().message());
+  return recorded;
+}
+
 Result<uint64_t> Attachment::record(Event event) {
   if (ended()) return fail(ErrorKind::limit, "the attachment has ended");
-  auto recorded = log_->record(event);
-  if (!recorded) {
-    lose("log", recorded.error().message());
-    return std::unexpected(std::move(recorded).error());
-  }
+  const auto recorded = write(event);
+  if (!recorded) return std::unexpected(recorded.error());
   if (auto verdict = limits_.feed(event, recorded->repeated)) {
     end_by_verdict(*verdict);
     return fail(ErrorKind::limit, "{}", verdict->sentence);
@@ -380,6 +409,7 @@ void Attachment::fill_counters(RunRecord& record) const {
 Result<std::string> Attachment::control_status() {
   RunRecord record = record_;
   fill_counters(record);
+  record.counters["waiting"] = approvals_->waiting();
   std::string json = to_json(record, true);
   if (paused_) json.replace(json.find("\"running\""), 9, "\"paused\"");
   return json;
@@ -421,6 +451,7 @@ void Attachment::give_back() {
 void Attachment::take_down() {
   if (loop_) loop_->cancel_all();
   control_.reset();
+  approvals_.reset();
   signals_ = {};
   egress_.reset();
   loop_.reset();

@@ -16,6 +16,8 @@ namespace {
 
 constexpr size_t kLineLimit = 64 * 1024;
 constexpr size_t kPeerLimit = 32;
+constexpr std::string_view kNotFromHere =
+    "refused: the run's own user or root, outside of every sandbox, may speak to its supervisor";
 constexpr auto kPatience = std::chrono::seconds(10);
 
 // Socket paths are short (108 bytes): a longer one is reached through its directory's descriptor.
@@ -40,6 +42,20 @@ uint64_t pid_namespace(const std::string& process) {
   return found.st_ino;
 }
 
+// The peer's process itself (Linux 6.5): its number can't be another's meanwhile. Without it the number is trusted for the
+// moment between its connect and our look.
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+bool has_ended(int peer) {
+  int descriptor = -1;
+  socklen_t size = sizeof(descriptor);
+  if (::getsockopt(peer, SOL_SOCKET, SO_PEERPIDFD, &descriptor, &size) < 0) return errno == ESRCH;
+  const Fd process(descriptor);
+  pollfd ended{process.get(), POLLIN, 0};
+  return ::poll(&ended, 1, 0) != 0;
+}
+
 // Empty: the peer may not speak to us.
 std::string admit(int peer) {
   ucred credentials{};
@@ -50,6 +66,7 @@ std::string admit(int peer) {
   if (credentials.pid <= 0) return "";
   const uint64_t ours = pid_namespace("self");
   if (ours == 0 || pid_namespace(std::to_string(credentials.pid)) != ours) return "";
+  if (has_ended(peer)) return "";
   return fmt::format("uid {} pid {}", credentials.uid, credentials.pid);
 }
 
@@ -80,6 +97,13 @@ std::string handle_line(ControlHandler& handler, const std::string& line, const 
   if (method == "pause") return answer_to(id, handler.control_pause(who));
   if (method == "resume") return answer_to(id, handler.control_resume(who));
   if (method == "kill") return answer_to(id, handler.control_kill(who, reason));
+  if (method == "approvals") return answer_to(id, handler.control_approvals());
+  if (method == "approve" || method == "deny") {
+    // One event, by its number: there is no way to say yes to several.
+    if (!params.is_object() || !params.value("event", json()).is_number_unsigned())
+      return answer_to(id, fail(ErrorKind::invalid_input, "{} needs the number of one event", method));
+    return answer_to(id, handler.control_decide(who, params["event"], method == "approve", reason));
+  }
   return answer_to(id, fail(ErrorKind::protocol, "there is no method {}", method));
 }
 
@@ -114,7 +138,12 @@ loop::Task<void> ControlServer::accept_peers() {
     auto peer = co_await loop::accept_one(listener_);
     if (!peer) co_return;
     std::string who = admit(peer->get());
-    if (who.empty() || peers_ >= kPeerLimit) continue;
+    if (who.empty()) {
+      const std::string answer = answer_to(nullptr, fail(ErrorKind::denied, "{}", kNotFromHere));
+      (void)::send(peer->get(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      continue;
+    }
+    if (peers_ >= kPeerLimit) continue;
     auto async = loop::AsyncFd::adopt(loop_, std::move(*peer));
     if (async) tasks_.push_back(loop_.spawn(serve(std::move(*async), std::move(who))));
   }
@@ -137,8 +166,8 @@ loop::Task<void> ControlServer::serve(loop::AsyncFd peer, std::string who) {
   --peers_;
 }
 
-Result<std::string> control_request(const std::string& socket_path, const std::string& method,
-                                    const std::string& reason, std::chrono::milliseconds timeout) {
+Result<std::string> control_request(const std::string& socket_path, const ControlRequest& asked,
+                                    std::chrono::milliseconds timeout) {
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno("make a socket");
   STOCKADE_ASSIGN(auto address, socket_address(socket_path));
@@ -151,9 +180,12 @@ Result<std::string> control_request(const std::string& socket_path, const std::s
       return fail_errno("reach the run's supervisor");
     ::poll(nullptr, 0, kBetweenMs);
   }
-  json request{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", json::object()}};
-  if (!reason.empty()) request["params"]["reason"] = reason;
-  STOCKADE_TRY(write_all(socket.get(), request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));
+  json request{{"jsonrpc", "2.0"}, {"id", 1}, {"method", asked.method}, {"params", json::object()}};
+  if (!asked.reason.empty()) request["params"]["reason"] = asked.reason;
+  if (asked.event) request["params"]["event"] = *asked.event;
+  const auto written = write_all(socket.get(), request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  // A supervisor that refuses to hear us has said why before it hung up.
+  if (!written && written.error().error_number() != EPIPE) return std::unexpected(written.error());
   std::string line;
   std::array<char, 4096> buffer;
   while (line.find('\n') == std::string::npos) {

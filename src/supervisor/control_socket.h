@@ -1,13 +1,14 @@
 // The control socket of a run: JSON-RPC 2.0, one request a line, over a unix socket in the run's runtime directory
 // (0700). The peer must be of our own uid or root, and live in our own pid namespace: nothing inside any sandbox may
-// speak here, even if the socket were mounted into it by mistake. A line is at most 64 KiB; a peer that sends none for
+// speak here (nor approve anything), even if the socket were mounted into it by mistake; it is told so. A line is at most 64 KiB; a peer that sends none for
 // ten seconds is dropped; at most 32 peers at once.
 //
 //   {"jsonrpc": "2.0", "id": 1, "method": "kill", "params": {"reason": "…"}}
-//   methods: status, pause, resume, kill
+//   methods: status, pause, resume, kill {reason}, approvals, approve {event, reason}, deny {event, reason}
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ class ControlHandler {
   virtual Result<std::string> control_pause(const std::string& who) = 0;
   virtual Result<std::string> control_resume(const std::string& who) = 0;
   virtual Result<std::string> control_kill(const std::string& who, const std::string& reason) = 0;
+  virtual Result<std::string> control_approvals() = 0;
+  virtual Result<std::string> control_decide(const std::string& who, uint64_t event, bool granted,
+                                             const std::string& reason) = 0;
 };
 
 class ControlServer {
@@ -44,9 +48,15 @@ class ControlServer {
   size_t peers_ = 0;
 };
 
+struct ControlRequest {
+  std::string method;
+  std::string reason{};
+  std::optional<uint64_t> event{};
+};
+
 // One request and its answer: the `result` as JSON text. Blocks; a run that answers nothing within the timeout is an
 // error of kind unavailable.
-Result<std::string> control_request(const std::string& socket_path, const std::string& method,
-                                    const std::string& reason, std::chrono::milliseconds timeout);
+Result<std::string> control_request(const std::string& socket_path, const ControlRequest& request,
+                                    std::chrono::milliseconds timeout);
 
 }  // namespace stockade::supervisor

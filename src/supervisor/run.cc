@@ -116,6 +116,7 @@ Result<void> Run::start() {
   STOCKADE_TRY(write_new_file(directory_->state_path() + "/policy.json", settings_.effective_policy));
   STOCKADE_ASSIGN(loop_, loop::Loop::create(clock_));
   STOCKADE_TRY(open_log());
+  open_approvals();
   STOCKADE_TRY(start_early_workers());
   // Before the agent: whoever sees it can kill it.
   STOCKADE_ASSIGN(control_, ControlServer::create(*loop_, directory_->socket_path(), *this));
@@ -137,6 +138,18 @@ Result<void> Run::start() {
   STOCKADE_TRY(log_->prepare_signing());
   directory_->make_spare();
   return sandbox_->await_exec();
+}
+
+void Run::open_approvals() {
+  const Duration patience = settings_.policy.limits.approval.value_or(policy::kDefaultApprovalTime);
+  ApprovalDesk::Host host;
+  host.record = [this](Event event) { return record_plainly(std::move(event)); };
+  // Nothing that asks appears on the agent's screen.
+  host.announce = [this](const Event& asked) {
+    if (settings_.announce && !settings_.relay)
+      settings_.announce(waiting_line(directory_->id(), asked));
+  };
+  approvals_.emplace(*loop_, patience, std::move(host));
 }
 
 void Run::snapshot_trees() {

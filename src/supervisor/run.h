@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct RunSettings {
   std::array<int, 3> stdio{0, 1, 2};
   std::array<bool, 3> pty{};  // which of them the agent's pty takes
   std::optional<terminal::RelayLink> relay;
+  std::function<void(const std::string&)> announce;  // a line for the person, while the agent runs; may be empty
 };
 
 struct RunOutcome {

@@ -80,6 +80,7 @@ void Run::take_down() {
   stopping_ = true;
   if (loop_) loop_->cancel_all();
   control_.reset();
+  approvals_.reset();
   signals_ = {};
   observers_.clear();
   egress_.reset();

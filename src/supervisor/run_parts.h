@@ -15,6 +15,7 @@
 #include "sandbox/observer.h"
 #include "sandbox/persistence_watch.h"
 #include "sandbox/sandbox.h"
+#include "supervisor/approval_desk.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/program_lookup.h"
 #include "supervisor/run.h"
@@ -45,6 +46,9 @@ class Run final : public ControlHandler, public egress::Authority {
   // egress::Authority
   Result<uint64_t> record(event::Event event) override;
   bool ended() const override { return ended_by_.has_value(); }
+  Result<uint64_t> ask(event::Event event, egress::AskScope scope, egress::OnAnswer then) override {
+    return approvals_->ask(std::move(event), scope, std::move(then));
+  }
   egress::AdmissionVerdict admit(const egress::FlowRequest& request) override;
   void traffic(const egress::Traffic& traffic) override;
   void worker_failed(std::string_view worker, std::string reason) override;
@@ -56,6 +60,11 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<std::string> control_pause(const std::string& who) override;
   Result<std::string> control_resume(const std::string& who) override;
   Result<std::string> control_kill(const std::string& who, const std::string& reason) override;
+  Result<std::string> control_approvals() override { return approvals_->list(); }
+  Result<std::string> control_decide(const std::string& who, uint64_t event, bool granted,
+                                     const std::string& reason) override {
+    return approvals_->decide(event, granted, who, reason);
+  }
 
  private:
   Result<void> start();
@@ -63,6 +72,7 @@ class Run final : public ControlHandler, public egress::Authority {
   Result<void> open_log();
   Result<void> begin_sandbox();
   Result<void> connect_parts();
+  void open_approvals();
   void snapshot_trees();
   std::string path_of_agent() const;
   bool has_polled_limit() const;
@@ -92,6 +102,8 @@ class Run final : public ControlHandler, public egress::Authority {
   void on_agent_exit(ExitStatus status);
   void on_relay_request(const terminal::RelayRequest& request);
 
+  Result<event::AuditLog::Recorded> write(const event::Event& event);
+  Result<uint64_t> record_plainly(event::Event event);
   void end(monitor::EndedBy ended_by, std::string sentence);
   void end_by_verdict(const monitor::LimitVerdict& verdict);
   void end_by_limit(const std::string& limit);
@@ -112,6 +124,7 @@ class Run final : public ControlHandler, public egress::Authority {
   std::optional<event::AuditLog> log_;
   monitor::LimitMonitor limits_;
   std::unique_ptr<loop::Loop> loop_;  // outlives what lives in it
+  std::optional<ApprovalDesk> approvals_;
   std::optional<egress::WorkerProgram> worker_program_;
   std::unique_ptr<egress::EgressLink> egress_;
   std::optional<sandbox::NativeSandbox> sandbox_;

@@ -27,6 +27,7 @@ void Run::end(EndedBy ended_by, std::string sentence) {
   sentence_ = std::move(sentence);
   // Everything inside dies at once; the rest of the end (last records, publishing) follows outside the loop.
   if (auto killed = sandbox_->kill(); !killed) sentence_ += "; " + killed.error().message();
+  if (approvals_) approvals_->close();
   loop_->stop();
 }
 
@@ -35,12 +36,21 @@ void Run::end_by_verdict(const monitor::LimitVerdict& verdict) {
   end(verdict.ended_by, verdict.sentence);
 }
 
-Result<uint64_t> Run::record(Event event) {
+Result<event::AuditLog::Recorded> Run::write(const Event& event) {
   auto recorded = log_->record(event);
-  if (!recorded) {
-    end(EndedBy{EndCause::error, "log"}, "the log can't be written: " + recorded.error().message());
-    return std::unexpected(std::move(recorded).error());
-  }
+  if (!recorded) end(EndedBy{EndCause::error, "log"}, "the log can't be written: " + recorded.error().message());
+  return recorded;
+}
+
+// Questions and answers count for no limit: what follows from them does.
+Result<uint64_t> Run::record_plainly(Event event) {
+  STOCKADE_ASSIGN(const auto recorded, write(event));
+  return recorded.seq;
+}
+
+Result<uint64_t> Run::record(Event event) {
+  const auto recorded = write(event);
+  if (!recorded) return std::unexpected(recorded.error());
   if (auto verdict = limits_.feed(event, recorded->repeated)) end_by_verdict(*verdict);
   return recorded->seq;
 }
@@ -217,6 +227,7 @@ void Run::on_relay_request(const terminal::RelayRequest& request) {
 Result<std::string> Run::control_status() {
   RunRecord record = record_;
   fill_counters(record);
+  record.counters["waiting"] = approvals_->waiting();
   std::string json = to_json(record, true);
   if (paused_) json.replace(json.find("\"running\""), 9, "\"paused\"");
   return json;

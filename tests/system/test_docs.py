@@ -53,7 +53,7 @@ def test_every_policy_in_the_docs_is_valid(stockade):
 def test_help_names_every_verb(stockade):
     done = stockade.stockade("--help")
     assert done.status == 0
-    for verb in ("run", "ps", "show", "logs", "audit", "why", "pause", "resume", "kill", "policy", "proxy", "attach", "probe", "doctor", "version"):
+    for verb in ("run", "ps", "show", "logs", "audit", "why", "pause", "resume", "kill", "approvals", "approve", "deny", "policy", "proxy", "attach", "probe", "doctor", "version"):
         assert re.search(rf"^\s+{verb}\s", done.stdout, re.M), verb
 
 

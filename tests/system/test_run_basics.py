@@ -48,7 +48,7 @@ def test_what_cannot_be_started_gives_125_with_what_and_what_to_do(stockade):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("words", [["exec", "x", "true"], ["approve", "x", "1"], ["mcp", "review", "x"],
+@pytest.mark.parametrize("words", [["exec", "x", "true"], ["diff", "x"], ["mcp", "review", "x"],
                                    ["run", "--runtime", "gvisor", "--", "true"], ["run", "--apply", "all", "--", "true"]])
 def test_what_is_not_built_is_refused(stockade, words):
     done = stockade.stockade(*words)
