@@ -155,6 +155,8 @@ async def http(reader, writer):
                 MODEL.answer(url.path, body, writer)
             elif site.is_dir():
                 answer_from_site(writer, site, method, urllib.parse.unquote(url.path))
+            elif url.path == "/open/metadata":
+                respond(writer, 302, "", extra=["location: http://169.254.169.254/"])
             elif url.path == "/redirect":
                 to = urllib.parse.parse_qs(url.query)["to"][0]
                 respond(writer, 302, "", extra=[f"location: {to}"])

@@ -70,7 +70,7 @@ def test_a_client_that_speaks_http2_only_reaches_a_server_that_does_not(online, 
 
 
 def test_bodies_go_through_whole_both_ways(online, policy):
-    done = online.sh("head -c 3000000 /dev/urandom >up && curl -sS --data-binary @up https://h2.test:4443/echo -o down && "
+    done = online.sh("head -c 3000000 /dev/urandom >up && curl -sS -H content-type:application/octet-stream --data-binary @up https://h2.test:4443/echo -o down && "
                      "cmp up down && curl -sS https://h2.test:4443/bytes/5000000 | wc -c", policy=policy)
     assert done.status == 0 and int(done.stdout) == 5_000_000, done
 

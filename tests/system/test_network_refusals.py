@@ -212,14 +212,16 @@ print(line)
 def test_a_redirect_to_an_unlisted_host(attempt, online):
     out = attempt("""
 import subprocess
-for to in ('http://unlisted.test/', 'https://unlisted.test/', 'http://169.254.169.254/', 'http://127.0.0.1/'):
-    print(subprocess.run(['curl', '-sSL', '-m', '10', '-w', '%{http_code}', f'http://api.test/redirect?to={to}'],
+for path in ('redirect?to=http://unlisted.test/', 'redirect?to=https://unlisted.test/', 'open/metadata', 'redirect?to=http://169.254.169.254/'):
+    print(subprocess.run(['curl', '-sSL', '-m', '10', '-w', '%{http_code}', f'http://api.test/{path}'],
           capture_output=True, text=True))
 """)
     assert "hello" not in out, out
     assert {event["host"] for event in attempt.seen if event["kind"] == "http"} == {"api.test"}
     for subject in ("unlisted.test:80", "unlisted.test:443", "169.254.169.254:80"):
         assert online.events(kind="connect", decision="deny", subject=subject), subject
+    # Asked of the server in so many words, it is refused before.
+    assert "169.254.169.254" in online.events(kind="request", decision="deny")[-1]["reason"]
 
 
 def test_udp_is_refused_with_an_event(attempt, online):
