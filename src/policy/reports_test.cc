@@ -165,8 +165,6 @@ INSTANTIATE_TEST_SUITE_P(
         Difference{"new_host", "", NET("{ host: a.example }"), true, "a.example port 443 can be reached"},
         Difference{"no_longer_read", NET("{ host: a.example, protocol: tcp }"),
                    NET("{ host: a.example, protocol: tcp, tls: passthrough }"), true, "can be reached, unread"},
-        Difference{"no_longer_opened", NET("{ host: a.example, tls: inspect }"),
-                   NET("{ host: a.example, tls: passthrough }"), true, "can be reached, unread"},
         Difference{"read_from_now_on", NET("{ host: a.example, protocol: tcp, tls: passthrough }"),
                    NET("{ host: a.example, protocol: redis }"), false, "can no longer be reached"},
         Difference{"another_protocol", NET("{ host: a.example, protocol: mysql }"),
