@@ -8,7 +8,8 @@ namespace stockade::egress {
 namespace {
 
 bool stops(const Passed& passed) {
-  return std::ranges::any_of(passed.findings, [](const ContentFinding& finding) { return finding.stops && !finding.asks; });
+  return std::ranges::any_of(passed.findings,
+                             [](const ContentFinding& finding) { return finding.stops && !finding.asks; });
 }
 
 class Chain final : public BodyFilter {

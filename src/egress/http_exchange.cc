@@ -238,7 +238,8 @@ policy::InspectionLevel secrets_level(const Inspector& inspector) {
 loop::Task<bool> stops_trailers(Shared exchange, const std::vector<net::HttpField>& trailers) {
   if (!exchange->inspector.searches()) co_return false;
   for (const net::HttpField& field : trailers) {
-    auto findings = secret_findings(exchange->inspector.guard()->search_field(field), secrets_level(exchange->inspector));
+    auto found = exchange->inspector.guard()->search_field(field);
+    auto findings = secret_findings(found, secrets_level(exchange->inspector));
     const bool stops = co_await judge_findings(exchange, std::move(findings));
     if (stops) co_return true;
   }

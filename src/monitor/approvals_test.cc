@@ -96,7 +96,8 @@ TEST(ActionWords, SayWhatIsAskedInOurWords) {
   event::Event session = asked(3, "db.example:5432", "session");
   session.reason = "a secret in its bytes: AWS access key";
   session.evidence = {{"protocol", "postgresql"}};
-  EXPECT_EQ(action_words(session), "send postgresql bytes to db.example:5432, with a secret in its bytes: AWS access key");
+  EXPECT_EQ(action_words(session),
+            "send postgresql bytes to db.example:5432, with a secret in its bytes: AWS access key");
 }
 
 }  // namespace
