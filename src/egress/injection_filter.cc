@@ -92,8 +92,8 @@ class InjectionFilter final : public BodyFilter {
   void note(const inspect::InjectionScore& score, Passed& passed) {
     const inspect::InjectionReason none;
     const inspect::InjectionReason& first = score.reasons.empty() ? none : score.reasons.front();
-    const bool certain = score.score >= (first.through.empty() ? inspect::kInjectionCertain
-                                                                : inspect::kInjectionCertainWhereHidden);
+    // Garbage is full of look-alike letters.
+    const bool certain = score.score >= inspect::kInjectionCertain && !is_binary(text_);
     if (!told_.emplace(first.rule, first.excerpt, certain).second) return;
     ContentFinding finding;
     finding.reason = fmt::format("the response gives orders to the model ({}{}{})",

@@ -30,9 +30,7 @@ inline constexpr size_t kInjectionOverlap = 4 * 1024;
 inline constexpr size_t kReasonLimit = 16;
 inline constexpr double kInjectionSuspicious = 0.5;
 // What may be refused without asking anybody: about one harmless text in a thousand of the held-out split passes it.
-// Who hides an order has less excuse.
 inline constexpr double kInjectionCertain = 0.99;
-inline constexpr double kInjectionCertainWhereHidden = 0.9;
 
 struct InjectionContext {
   // None: guessed from the first bytes.
