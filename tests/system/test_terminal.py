@@ -28,6 +28,7 @@ class Terminal:
         os.fchown(slave, person.uid, person.uid)
 
         def become_leader():
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup ignores it, and so would the run
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         self.shell = subprocess.Popen(person.command("bash", "--norc", "--noprofile", "-i"), cwd=person.work, stdin=slave,
