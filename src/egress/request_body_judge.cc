@@ -138,20 +138,28 @@ class RequestBodyJudge final : public BodyFilter {
     if (auto found = judge_graphql(limits_, request)) findings.push_back(std::move(*found));
   }
 
+  bool speaks_to_model(const std::string& text) const {
+    const auto path = net::normalise_path(head_.path);
+    return model::recognise({head_.method, path ? *path : head_.path, {}, text}).api != model::Api::none;
+  }
+
+  // JSON that is none is made by nobody in good faith, and a model's API fetches what stands behind padding as well. A
+  // form that is none is what curl makes of any text.
+  bool must_be_read(const Error& why, const std::string& text) const {
+    if (reading_ != Reading::json) return false;
+    return why.kind() == ErrorKind::limit ? speaks_to_model(text) : !guessed_;
+  }
+
   void judge_fetches(const std::string& text, std::vector<ContentFinding>& findings) {
     net::RequestHead head = head_;
     head.query.reset();  // was judged with the head
     const auto urls = net::find_fetched_urls(head, text);
     if (!urls) {
-      // A form that is none is what curl makes of any text; JSON that is none is made by nobody in good faith.
-      const bool stops = fetches_are_refused(network_) && reading_ == Reading::json && !guessed_ &&
-                         urls.error().kind() != ErrorKind::limit;
-      if (!guessed_) findings.push_back(unreadable(urls.error(), stops));
+      const bool stops = fetches_are_refused(network_) && must_be_read(urls.error(), text);
+      if (stops || !guessed_) findings.push_back(unreadable(urls.error(), stops));
       return;
     }
-    const auto path = net::normalise_path(head.path);
-    const auto api = model::recognise({head.method, path ? *path : head.path, {}, text}).api;
-    auto found = judge_fetched_urls(*urls, {network_, api != model::Api::none, fetches_are_refused(network_)});
+    auto found = judge_fetched_urls(*urls, {network_, speaks_to_model(text), fetches_are_refused(network_)});
     std::ranges::move(found, std::back_inserter(findings));
   }
 

@@ -262,6 +262,19 @@ TEST_F(Judgement, RefusesJsonThatReadersSeeDifferently) {
   EXPECT_EQ(post("free.example", kJson, R"({"text":"cut \ud83d"})").stopped, "");
 }
 
+TEST_F(Judgement, RefusesAConversationThatHoldsMoreThanCanBeJudgedAndLogsOtherRequests) {
+  std::string padding = "1";
+  for (int i = 0; i < 70'000; ++i) padding += ",1";
+  const auto body = [&](std::string_view key) {
+    return fmt::format(R"({{"model":"m","{}":[],"x":[{}]}})", key, padding);
+  };
+  EXPECT_THAT(post("free.example", kJson, body("messages"), "/v1/chat/completions").stopped,
+              HasSubstr("too many values"));
+  const auto other = post("free.example", kJson, body("input"), "/v1/embeddings");
+  EXPECT_THAT(other.logged, HasSubstr("too many values"));
+  EXPECT_TRUE(other.bytes == body("input"));
+}
+
 TEST_F(Judgement, ObeysItsLevel) {
   const std::string body = R"({"webhook":"http://169.254.169.254/"})";
   network_.inspect.fetched_urls = InspectionLevel::log;

@@ -67,8 +67,8 @@ class Reader {
   }
 
   Result<void> read_value(JsonValue& value, size_t depth) {
-    if (++values_ > limits_.values) return refuse("too many values");
-    if (depth > limits_.depth) return refuse("too many levels");
+    if (++values_ > limits_.values) return fail(ErrorKind::limit, "JSON with too many values");
+    if (depth > limits_.depth) return fail(ErrorKind::limit, "JSON with too many levels");
     skip_space();
     if (rest_.empty()) return refuse("a value that is missing");
     const char c = rest_[0];
